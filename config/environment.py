@@ -5,6 +5,8 @@ Embedded mode (the default) needs nothing set: it makes its secrets at first sta
 Production mode (`CALLBOARD_MODE=production`) takes every secret from the environment and refuses to start without one.
 """
 
+import base64
+import binascii
 import json
 import os
 import secrets
@@ -13,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from cryptography.fernet import Fernet
 
 ROOT = Path(__file__).resolve().parent.parent
 PROVIDERS = ("FITBOX", "ACUITY", "CALENDLY", "GIBNEY", "GOOGLE", "OUTLOOK", "APPLE", "TIMEBACK")
@@ -113,7 +113,10 @@ def _embedded_secrets(data_dir: Path, environ: Mapping[str, str]) -> dict[str, s
     path = data_dir / "secrets.json"
     if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        made = {"SECRET_KEY": secrets.token_urlsafe(50), "CREDENTIAL_KEYS": Fernet.generate_key().decode()}
+        made = {
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "CREDENTIAL_KEYS": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+        }
         draft = data_dir / f".secrets.{os.getpid()}.{secrets.token_hex(4)}"
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump(made, file)
@@ -135,7 +138,7 @@ def _check_production(
     base_url: str,
     faults: list[str],
 ) -> None:
-    make_key = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+    make_key = 'python -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
     if not secret_key:
         faults.append('SECRET_KEY is missing. Make one: python -c "import secrets; print(secrets.token_urlsafe(50))".')
     elif len(secret_key) < MINIMUM_SECRET_LENGTH or len(set(secret_key)) < 5:
@@ -160,10 +163,15 @@ def _check_production(
 
 def _check_keys(keys: tuple[str, ...], faults: list[str]) -> None:
     for position, key in enumerate(keys, start=1):
-        try:
-            Fernet(key)
-        except ValueError:
+        if not _is_fernet_key(key):
             faults.append(f"CREDENTIAL_KEYS: key {position} is no Fernet key (32 bytes, URL-safe base64).")
+
+
+def _is_fernet_key(key: str) -> bool:
+    try:
+        return len(base64.urlsafe_b64decode(key)) == 32
+    except binascii.Error:
+        return False
 
 
 def _check_zone(zone: str, faults: list[str]) -> None:

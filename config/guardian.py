@@ -1,8 +1,9 @@
 """End the supervisor's children when the supervisor itself is gone, however it went: also by SIGKILL.
 
-Runs as a process of its own, in a session of its own: `python config/guardian.py <seconds>`, standard library only. Its standard
-input is a pipe whose other end only the supervisor holds, so the kernel reports the supervisor's end as the pipe's end.
-Linux's PR_SET_PDEATHSIG would reach the children only, not theirs, and no other system has it; this works on all.
+Runs as a process of its own, in a session of its own, standard library only: `python config/guardian.py <seconds>`.
+Its standard input is a pipe whose other end only the supervisor holds, so the kernel reports the supervisor's end as
+the pipe's end. Linux's PR_SET_PDEATHSIG would reach the children only, not theirs, and no other system has it; this
+works on all.
 
 Lines read: `+<process group>` when a child was started, `-<process group>` when it has been reaped.
 """

@@ -93,7 +93,7 @@ def read(connection: "Connection", *, actor: str, purpose: str) -> dict[str, str
 
 def record_use(connection: "Connection", action: str, *, actor: str, purpose: str = "") -> None:
     """Write the audit row of one use, change or test of a connection's credentials."""
-    from integrations.models import CredentialUse  # the model needs the field above
+    from integrations.models import CredentialUse  # noqa: PLC0415 - its module needs the field of this one
 
     CredentialUse.objects.create(
         connection=connection,

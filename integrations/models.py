@@ -19,7 +19,7 @@ class Connection(models.Model):
     provider = models.CharField(max_length=20)
     name = models.CharField(max_length=100)
     base_url = models.CharField("address", max_length=500, blank=True)
-    profile = models.CharField(max_length=30, blank=True, help_text="Which form of the provider's API; empty means its main one")
+    profile = models.CharField(max_length=30, blank=True, help_text="Form of the provider's API; empty: its main one")
     credentials = EncryptedJSONField(default=dict, blank=True)
     is_enabled = models.BooleanField("enabled", default=True)
     status = models.CharField(max_length=20, choices=ConnectionStatus, default=ConnectionStatus.ACTIVE)
@@ -91,5 +91,3 @@ class RateWindow(models.Model):
 
     def __str__(self) -> str:
         return self.key
-
-

@@ -151,7 +151,9 @@ def _known(where: Q) -> Iterable[Known]:
         "class_type_name", "location", "instructor_name",
     )  # fmt: skip
     for row in columns.iterator(chunk_size=2000):
-        yield Known(*row[:4], row[4] is not None, row[5] == EventStatus.CANCELLED, *row[6:])
+        event_id, external_id, fingerprint, starts_at, deleted_at, status, *rest = row
+        cancelled = status == EventStatus.CANCELLED
+        yield Known(event_id, external_id, fingerprint, starts_at, deleted_at is not None, cancelled, *rest)  # type: ignore[arg-type]  # the columns' order is Known's
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -181,7 +183,11 @@ def apply(changes: Changes, *, cause: str, now: datetime) -> Applied:
         if closures_changed or ((prepared.rows or changes.lives) and _is_public(changes.source)):
             bump_publication()
     return Applied(
-        at, len(changes.creates), len(changes.updates) + prepared.reconsidered, len(changes.removals), len(changes.lives)
+        at,
+        len(changes.creates),
+        len(changes.updates) + prepared.reconsidered,
+        len(changes.removals),
+        len(changes.lives),
     )
 
 
@@ -310,9 +316,7 @@ def _prepare_reconsidered(
             if (effect := _effect(old, new)) is not None:
                 stored[old.id] = old
                 _revise(prepared, old, new, now)
-                prepared.history.append(
-                    (new.id, ChangeKind.CHANGED, old.provider_values, old.provider_values, effect)
-                )
+                prepared.history.append((new.id, ChangeKind.CHANGED, old.provider_values, old.provider_values, effect))
                 prepared.reconsidered += 1
 
 
@@ -410,7 +414,7 @@ def _write_rows(rows: Sequence[Row], at: int, based_on: int) -> None:
         f"WHERE schedule_event.revision <= {int(based_on)}"
     )
     with database.cursor() as cursor:
-        cursor.executemany(sql, _parameters(rows))
+        cursor.executemany(sql, list(_parameters(rows)))
         if cursor.rowcount != len(rows):
             raise Moved
 
@@ -420,7 +424,11 @@ def _parameters(rows: Sequence[Row]) -> Iterable[Sequence[Any]]:
     if database.vendor == "postgresql":
         return map(_columns_of, rows)
     adapt = database.ops.adapt_datetimefield_value
-    instants = [i for i, name in enumerate(COLUMNS) if name in ("starts_at", "ends_at", "original_start", "revised_at", "deleted_at")]
+    instants = [
+        i
+        for i, name in enumerate(COLUMNS)
+        if name in ("starts_at", "ends_at", "original_start", "revised_at", "deleted_at")
+    ]
 
     def adapted(row: Row) -> list[Any]:
         values = list(_columns_of(row))
@@ -476,7 +484,10 @@ def _write_closures(changes: Changes) -> bool:
     if changes.closures is None:
         return False
     mine = Closure.objects.filter(source=changes.source, connection=changes.connection)
-    before = {ClosureValues(*row): pk for pk, *row in mine.values_list("pk", "first_on", "last_on", "name")}
+    before = {
+        ClosureValues(first, last, name): pk
+        for pk, first, last, name in mine.values_list("pk", "first_on", "last_on", "name")
+    }
     wanted = set(changes.closures)
     gone = [pk for closure, pk in before.items() if closure not in wanted]
     if gone:

@@ -17,7 +17,7 @@ class SyncJob(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     requested_run = models.ForeignKey("Run", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     cursor = models.TextField(blank=True, help_text="The provider's place to go on from; saved only after its data")
-    validators = models.JSONField(default=dict, blank=True, help_text="ETag and Last-Modified of each address, after its data")
+    validators = models.JSONField(default=dict, blank=True, help_text="ETags by address; saved only after their data")
     full_read_at = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveIntegerField(default=0, help_text="Failed runs in a row")
     not_before = models.DateTimeField(null=True, blank=True, help_text="The provider asked to wait until then")

@@ -5,7 +5,6 @@ it); the columns beside it are the effective values, after closures and override
 """
 
 import uuid
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -14,11 +13,6 @@ from django.utils.timezone import now
 
 from schedule.models.people import Organization, Person, Place
 from schedule.models.timetable import ClassType
-
-if TYPE_CHECKING:
-    _QuerySet = models.QuerySet["Event"]
-else:
-    _QuerySet = models.QuerySet
 
 
 class EventKind(models.TextChoices):
@@ -41,7 +35,7 @@ def validate_source(name: str) -> None:
         raise ValidationError("%(name)s is not a source of events.", params={"name": name})
 
 
-class EventQuerySet(_QuerySet):
+class EventQuerySet(models.QuerySet["Event"]):
     def live(self) -> "EventQuerySet":
         """Rows that exist: cancelled ones included, tombstones not."""
         return self.filter(deleted_at__isnull=True)
@@ -132,7 +126,9 @@ class Change(models.Model):
     revision = models.BigIntegerField()
     before = models.JSONField(null=True, help_text="Provider values before; null for a new event")
     after = models.JSONField(null=True, help_text="Provider values after; null for a removed event")
-    effect = models.JSONField(null=True, help_text="Shown fields that changed: {name: [before, after]}; null for a new event")
+    effect = models.JSONField(
+        null=True, help_text="Shown fields that changed: {name: [before, after]}; null for a new event"
+    )
 
     class Meta:
         ordering = ["-pk"]

@@ -18,7 +18,9 @@ class Organization(models.Model):
     """A gym, studio or school. One of them is the gym that this installation serves."""
 
     name = models.CharField(max_length=200)
-    timezone = models.CharField(max_length=64, validators=[validate_zone], help_text="IANA name, e.g. Australia/Melbourne")
+    timezone = models.CharField(
+        max_length=64, validators=[validate_zone], help_text="IANA name, e.g. Australia/Melbourne"
+    )
     email = models.EmailField(blank=True)
     phone = models.CharField(max_length=40, blank=True)
     website = models.URLField(blank=True)

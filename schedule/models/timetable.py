@@ -108,7 +108,9 @@ class Closure(models.Model):
     class Meta:
         ordering = ["first_on"]
         constraints = [
-            models.CheckConstraint(condition=models.Q(last_on__gte=models.F("first_on")), name="closure_ends_after_it_begins")
+            models.CheckConstraint(
+                condition=models.Q(last_on__gte=models.F("first_on")), name="closure_ends_after_it_begins"
+            )
         ]
 
     def __str__(self) -> str:
@@ -151,13 +153,16 @@ class TimetableSettings(models.Model):
     organization = models.OneToOneField(Organization, on_delete=models.CASCADE, related_name="timetable_settings")
     data_source = models.CharField(max_length=20, default="cms")
     fallback_order = models.JSONField(
-        default=list, blank=True, help_text="Sources tried in this order when the chosen one fails; CMS is always the last."
+        default=list,
+        blank=True,
+        help_text="Sources tried in this order when the chosen one fails; CMS is always the last.",
     )
     stale_limit_minutes = models.PositiveIntegerField(
         default=60, validators=[MinValueValidator(20), MaxValueValidator(1440)]
     )
     show_cancelled = models.BooleanField(
-        default=True, help_text="Off: cancelled classes vanish from page, API and feed instead of staying struck through."
+        default=True,
+        help_text="Off: cancelled classes vanish from page, API and feed instead of staying struck through.",
     )
     changed_at = models.DateTimeField(auto_now=True)
     history = HistoricalRecords()
@@ -168,16 +173,16 @@ class TimetableSettings(models.Model):
     def __str__(self) -> str:
         return f"Timetable of {self.organization}"
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.fallback_order = [*dict.fromkeys(name for name in self.fallback_order if name != "cms"), "cms"]
+        super().save(*args, **kwargs)
+
     def clean(self) -> None:
         if self.data_source not in settings.TIMETABLE_SOURCES:
             raise ValidationError({"data_source": f"{self.data_source!r} is not a source of the timetable."})
         unknown = [name for name in self.fallback_order if name not in settings.TIMETABLE_SOURCES]
         if unknown:
             raise ValidationError({"fallback_order": f"Unknown sources: {', '.join(map(str, unknown))}."})
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        self.fallback_order = [*dict.fromkeys(name for name in self.fallback_order if name != "cms"), "cms"]
-        super().save(*args, **kwargs)
 
     @staticmethod
     def current() -> "TimetableSettings":

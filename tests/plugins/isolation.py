@@ -16,11 +16,22 @@ os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-data_dir = tempfile.mkdtemp(prefix=f"callboard-test-{worker}-")
+# `tests.services` removes what holds its token from servers that others use too.
+token = os.environ.get("CALLBOARD_TEST_TOKEN", "alone")
+data_dir = tempfile.mkdtemp(prefix=f"callboard-test-{token}-{worker}-")
 atexit.register(shutil.rmtree, data_dir, ignore_errors=True)
 os.environ["CALLBOARD_DATA_DIR"] = data_dir
 # The folder's name is unique on this machine, so two runs at once on one Redis never meet.
 os.environ["CALLBOARD_KEY_PREFIX"] = os.path.basename(data_dir)
 # A developer's own shell must not decide what the tests see.
-for name in ("CALLBOARD_MODE", "SECRET_KEY", "CREDENTIAL_KEYS", "BASE_URL", "PORT", "FITBOX_API_URL", "FITBOX_API_KEY"):
+for name in (
+    "CALLBOARD_MODE",
+    "SECRET_KEY",
+    "CREDENTIAL_KEYS",
+    "BASE_URL",
+    "PORT",
+    "SANDBOX_PORT",
+    "FITBOX_API_URL",
+    "FITBOX_API_KEY",
+):
     os.environ.pop(name, None)

@@ -1,0 +1,490 @@
+"""One-way sources: fetch -> row rules -> import rules -> plan -> apply -> publish, as one run from claim to end.
+
+`run` is the only way in, for scheduled and manual runs, page, API and command line alike. Whatever happens, the run row
+says how it ended and the connection's job when to try again; the old timetable keeps serving.
+"""
+
+import logging
+import time as clock
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import orjson
+from django.db import transaction
+from django.utils import timezone
+
+from integrations import adapters, errors
+from integrations.models import Connection, ConnectionStatus
+from integrations.records import EventRecord, Fetched, Instant, ItemFinding, RecordStatus, Validator, WallTime
+from schedule import store, timetable
+from schedule.differences import Changes, ClosureValues, SourceRead
+from schedule.models import ClassType, Organization, Person, Place
+from schedule.values import EventValues, Incoming, Live
+from sync import checks, held, leases, plan
+from sync.errors import LeaseLost, StaleDecision, SyncError
+from sync.leases import Claim
+from sync.models import Run, RunResult, RunState, RunTrigger, SyncJob
+from sync.proposals import Proposal
+
+logger = logging.getLogger(__name__)
+
+FULL_READ_EVERY = timedelta(hours=6)
+RUN_SECONDS = 120
+SHORTEST_RETRY = timedelta(minutes=1)
+FINDINGS_KEPT = 200
+RENEW_EVERY_SECONDS = 5.0
+
+Progress = Callable[[str], None]
+"""Called with what is being done, in words; for the command line."""
+
+
+@dataclass(slots=True)
+class Gym:
+    """What incoming names mean here: the zone, class types by any of their names, coaches, places."""
+
+    zone: ZoneInfo
+    class_types: Mapping[str, tuple[int, str, int]]
+    coaches: Mapping[str, int]
+    places: Mapping[str, int]
+
+    @classmethod
+    def load(cls, organization: Organization) -> "Gym":
+        types: dict[str, tuple[int, str, int]] = {}
+        for kind in ClassType.objects.filter(organization=organization):
+            for name in (*kind.synonyms, kind.name):
+                types[ClassType.key(str(name))] = (kind.pk, kind.name, kind.default_minutes)
+        people = Person.objects.filter(organization=organization, is_coach=True, is_active=True)
+        places = Place.objects.filter(organization=organization)
+        return cls(
+            organization.zone,
+            types,
+            {name.casefold(): pk for pk, name in people.values_list("pk", "name")},
+            {name.casefold(): pk for pk, name in places.values_list("pk", "name")},
+        )
+
+
+@dataclass(slots=True)
+class Import:
+    """A complete answer as dated events, with what was odd about it."""
+
+    incoming: list[Incoming] = field(default_factory=list)
+    findings: list[ItemFinding] = field(default_factory=list)
+    invalid: int = 0
+    hidden: set[str] = field(default_factory=set)
+    """Ids of records that the provider has deleted or not published."""
+
+
+# --- one run ----------------------------------------------------------------------------------------------------------
+
+
+def run(connection_id: int, *, say: Progress | None = None) -> Run | None:
+    """Do the connection's due work, if nobody else does, and return its run; None when there is nothing to do."""
+    taken = leases.claim(connection_id, now=timezone.now())
+    if taken is None:
+        logger.info("connection %s: skipped, it is not due or another worker runs it", connection_id)
+        return None
+    work = _Work(taken, say)
+    try:
+        work.do()
+    except errors.IntegrationError as error:
+        work.fail(error.code, errors.explain(error, work.provider_name), error)
+    except LeaseLost:
+        logger.warning("run %s: another worker took over; nothing more is written", taken.run_id)
+    except SyncError as error:
+        work.fail(
+            error.code, f"The import was refused: {error}. The timetable keeps showing the last good data.", error
+        )
+    except Exception as error:
+        work.fail("internal_error", "Callboard made a mistake; the details are in its log. Nothing was changed.", error)
+        raise
+    return Run.objects.get(pk=taken.run_id)
+
+
+class _Work:
+    """One claimed run: the state that its steps share."""
+
+    def __init__(self, taken: Claim, say: Progress | None) -> None:
+        self.claim = taken
+        self.say = say
+        self.connection = Connection.objects.get(pk=taken.connection_id)
+        self.job = SyncJob.objects.get(pk=taken.job_id)
+        self.run = Run.objects.get(pk=taken.run_id)
+        self.organization = Organization.installation()
+        self.asked = timetable.horizon(timetable.local_today(timezone.now(), self.organization.zone))
+        self.provider_name = adapters.display_name(self.connection.provider)
+        self.timings: dict[str, float] = {}
+        self._renewed = clock.monotonic()
+
+    def do(self) -> None:
+        fetched = self._timed("fetch", self._fetch)
+        if fetched.unchanged:
+            self._finish_unchanged(fetched)
+            return
+        imported = self._timed("validate", lambda: read_import(fetched, Gym.load(self.organization), self.asked))
+        self.run.total, self.run.invalid = fetched.total, imported.invalid
+        self._keep_findings(imported.findings)
+        checks.require_enough_valid(total=fetched.total, invalid=imported.invalid)
+        self._apply_or_hold(fetched, imported)
+
+    def fail(self, code: str, text: str, error: Exception) -> None:
+        """Close the run as failed and say when to try again. The cursor goes, so that the next read is a full one."""
+        logger.warning("run %s of %s failed: %s", self.run.pk, self.connection, code, exc_info=code == "internal_error")
+        now = timezone.now()
+        pause = self._pause_after(error)
+        rejected = isinstance(error, errors.CredentialRejected | errors.AccessDenied)
+        with transaction.atomic():
+            try:
+                leases.release(
+                    self.claim,
+                    now=now,
+                    due_at=now + pause,
+                    not_before=now + pause if isinstance(error, errors.RateLimited) else None,
+                    failures=self.job.failures + 1,
+                )
+            except LeaseLost:
+                return
+            if rejected:
+                Connection.objects.filter(pk=self.connection.pk).update(
+                    status=ConnectionStatus.REJECTED, status_text=text[:300]
+                )
+            self._close(RunState.FAILED, RunResult.FAILED, now, error_code=code, error=text)
+
+    # --- steps
+
+    def _fetch(self) -> Fetched:
+        cursor, validators = self._where_from()
+        self._progress(f"Asking {self.provider_name}")
+        actor, deadline = f"run:{self.run.pk}", clock.monotonic() + RUN_SECONDS
+        with adapters.open_source(
+            self.connection, actor=actor, purpose="sync", deadline=deadline, on_call=self._on_call
+        ) as source:
+            return source.fetch(*self.asked, cursor, validators)
+
+    def _where_from(self) -> tuple[str, Mapping[str, Validator]]:
+        """Return the cursor and validators to ask with: none of either for a full, unconditional read.
+
+        Full: the first read, after any failure, when a person asked, and every 6 hours, whatever the validators say,
+        because a provider's ETag may stand still although its data moved.
+        """
+        now = timezone.now()
+        stale = self.job.full_read_at is None or now - self.job.full_read_at >= FULL_READ_EVERY
+        if stale or self.job.failures or self.run.trigger != RunTrigger.SCHEDULE:
+            return "", {}
+        differences = self.connection.settings.get("differences", True)
+        kept = {url: Validator(**values) for url, values in self.job.validators.items()}
+        return (self.job.cursor if differences else ""), kept
+
+    def _apply_or_hold(self, fetched: Fetched, imported: Import) -> None:
+        now = timezone.now()
+        proposal = self._proposal(fetched, imported)
+        planned = self._timed("plan", lambda: proposal.plan(now, plan.Guard()))
+        if planned.hold:
+            self._hold(proposal, planned, now)
+            return
+        count = len(planned.changes.creates) + len(planned.changes.updates) + len(planned.changes.removals)
+        self._progress(f"Writing {count} changes", leases.APPLY_LEASE)
+        applied = self._timed("apply", lambda: self._apply(proposal, planned, now))
+        changes = planned.changes
+        self.run.created, self.run.changed, self.run.removed = applied.created, applied.changed, applied.removed
+        self.run.cancelled = sum(update.incoming.values.status == "cancelled" for update in changes.updates)
+        self.run.live_only, self.run.unchanged, self.run.revision = applied.live, changes.unchanged, applied.revision
+        result = RunResult.PARTIAL if imported.invalid else RunResult.SUCCESS
+        self._finish(fetched, full=fetched.covered is not None, result=result)
+
+    def _proposal(self, fetched: Fetched, imported: Import) -> Proposal:
+        difference = fetched.covered is None
+        return Proposal(
+            source=self.connection.provider,
+            connection=self.connection.key,
+            zone=self.organization.timezone,
+            asked=self.asked,
+            covered=fetched.covered,
+            incoming=imported.incoming,
+            removed=frozenset({*fetched.removed, *imported.hidden}) if difference else frozenset(),
+            closures=None
+            if fetched.closures is None
+            else tuple(ClosureValues(closure.first_on, closure.last_on, closure.name) for closure in fetched.closures),
+        )
+
+    def _apply(self, proposal: Proposal, planned: plan.Plan, now: datetime) -> store.Applied:
+        prepared = [planned]
+
+        def changes() -> Changes:
+            # When rows moved since the first plan (a closure was saved meanwhile), plan again from what stands now.
+            latest = prepared.pop() if prepared else proposal.plan(now, plan.Guard())
+            if latest.hold:
+                raise StaleDecision("the timetable changed while the import was read; the next run reads again")
+            return replace(latest.changes, closures=proposal.closures, read=self._source_read(proposal.covered, now))
+
+        return store.settle(changes, cause=f"run:{self.run.pk}", now=now)
+
+    def _source_read(self, covered: tuple[date, date] | None, now: datetime) -> SourceRead:
+        first, last = covered or self.asked
+        return SourceRead(now, first, last, self.connection.interval_minutes, str(self.run.pk))
+
+    def _hold(self, proposal: Proposal, planned: plan.Plan, now: datetime) -> None:
+        assert planned.hold is not None  # noqa: S101 - the caller looked
+        result = held.keep(self.run, self.connection, proposal, planned, now)
+        waits = "It waits for a person" if result is RunResult.HELD else "A person discarded the same data before"
+        text = f"{planned.hold.reason} {waits}; the timetable keeps showing the last good data."
+        with transaction.atomic():
+            due_at = leases.next_due(self.connection.interval_minutes, now)
+            leases.release(self.claim, now=now, due_at=due_at, failures=0, not_before=None)
+            self._close(RunState.COMPLETED, result, now, error_code="held", error=text)
+
+    def _finish_unchanged(self, fetched: Fetched) -> None:
+        self.run.unchanged_answer = True
+        read = self._source_read(fetched.covered, timezone.now())
+        store.note_read(self.connection.provider, self.connection.key, read)
+        self._finish(fetched, full=False, result=RunResult.SUCCESS)
+
+    def _finish(self, fetched: Fetched, *, full: bool, result: RunResult) -> None:
+        now = timezone.now()
+        kept: dict[str, object] = {"failures": 0, "not_before": None, "cursor": fetched.cursor}
+        kept["validators"] = {url: asdict(validator) for url, validator in fetched.validators.items()}
+        if full:
+            kept["full_read_at"] = now
+        with transaction.atomic():
+            leases.release(self.claim, now=now, due_at=leases.next_due(self.connection.interval_minutes, now), **kept)
+            if self.connection.status != ConnectionStatus.ACTIVE:
+                Connection.objects.filter(pk=self.connection.pk).update(status=ConnectionStatus.ACTIVE, status_text="")
+            held.supersede(self.connection, now)
+            self._close(RunState.COMPLETED, result, now)
+
+    # --- the run row
+
+    def _close(
+        self, state: RunState, result: RunResult, now: datetime, *, error_code: str = "", error: str = ""
+    ) -> None:
+        self.run.state, self.run.result, self.run.completed_at = state, result, now
+        self.run.error_code, self.run.error, self.run.progress = error_code, error, ""
+        self.run.timings = {name: round(seconds * 1000, 1) for name, seconds in self.timings.items()}
+        self.run.save()
+        if self.say:
+            self.say(error or "Done")
+
+    def _keep_findings(self, findings: Sequence[ItemFinding]) -> None:
+        self.run.findings = [asdict(finding) for finding in findings[:FINDINGS_KEPT]]
+        if len(findings) > FINDINGS_KEPT:
+            more = ItemFinding("more", f"{len(findings) - FINDINGS_KEPT} more findings are not listed.", "")
+            self.run.findings.append(asdict(more))
+
+    def _progress(self, text: str, lease: timedelta = leases.LEASE) -> None:
+        leases.renew(self.claim, now=timezone.now(), lease=lease, progress=text)
+        self._renewed = clock.monotonic()
+        if self.say:
+            self.say(text)
+
+    def _on_call(self, calls: int) -> None:
+        """Hear of each call to the provider: keep the lease alive, but not by a write for every page."""
+        self.run.calls = calls
+        text = f"Reading from {self.provider_name}: call {calls}"
+        if clock.monotonic() - self._renewed > RENEW_EVERY_SECONDS:
+            self._progress(text)
+        elif self.say:
+            self.say(text)
+
+    def _timed(self, name: str, step: Callable[[], Any]) -> Any:
+        began = clock.perf_counter()
+        try:
+            return step()
+        finally:
+            self.timings[name] = self.timings.get(name, 0.0) + clock.perf_counter() - began
+
+    def _pause_after(self, error: Exception) -> timedelta:
+        interval = timedelta(minutes=self.connection.interval_minutes)
+        wait = getattr(error, "retry_after", None)
+        if wait is not None:
+            return timedelta(seconds=min(float(wait), 900.0))
+        if isinstance(error, errors.CircuitOpen) and error.until is not None:
+            return max(error.until - timezone.now(), timedelta(seconds=1))
+        if isinstance(error, errors.ProviderUnavailable):
+            return min(interval, SHORTEST_RETRY * 2 ** min(self.job.failures, 6))
+        return interval
+
+
+# --- records -> events ------------------------------------------------------------------------------------------------
+
+
+def read_import(fetched: Fetched, gym: Gym, asked: tuple[date, date]) -> Import:
+    """Turn an answer's records into dated events: value rules, identity, weekly expansion, instants. Pure."""
+    result = Import(findings=list(fetched.findings))
+    result.invalid = sum(finding.hard for finding in fetched.findings)
+    zone = _zone(fetched.zone, gym.zone)
+    chosen: dict[str, EventRecord] = {}
+    weekly: list[tuple[str, EventRecord]] = []
+    keys: dict[str, int] = {}
+    dated: list[tuple[str, EventRecord]] = []
+    for place, record in enumerate(fetched.records, start=1):
+        name = record.external_id or f"#{place}"
+        odd = list(checks.record_findings(record, name, asked))
+        if odd:
+            result.findings += odd
+            if any(finding.hard for finding in odd):
+                result.invalid += 1
+                continue
+        if record.status is RecordStatus.HIDDEN:
+            result.hidden.add(record.external_id)
+            continue
+        key = record.external_id or _key(record, keys)
+        (weekly if checks.day_of(record) is None else dated).append((key, record))
+    occurrences = _expand(weekly, asked)
+    for key, record in dated:
+        day = checks.day_of(record)
+        if day is None or not checks.is_near(day, asked):
+            continue
+        external_id = _replaced(occurrences, record, day) or key
+        chosen[external_id] = _newest(chosen.get(external_id), record, external_id, result)
+    for external_id, occurrence in occurrences.ids.items():
+        chosen.setdefault(external_id, occurrence)
+    values = _Reader(gym, zone, result)
+    result.incoming = [values.incoming(external_id, record) for external_id, record in chosen.items()]
+    return result
+
+
+@dataclass(slots=True)
+class _Occurrences:
+    """Weekly records, dated: by external id, and by what a dated record that replaces one would say."""
+
+    ids: dict[str, EventRecord] = field(default_factory=dict)
+    by_series: dict[tuple[str, date], str] = field(default_factory=dict)
+    by_slot: dict[tuple[object, ...], str] = field(default_factory=dict)
+
+
+def _expand(weekly: Iterable[tuple[str, EventRecord]], asked: tuple[date, date]) -> _Occurrences:
+    found = _Occurrences()
+    for key, record in weekly:
+        when = record.when
+        if not isinstance(when, WallTime) or when.weekday is None:
+            continue
+        for day in timetable.occurrences(when.weekday, *asked):
+            external_id = f"{key}/{day}"
+            dated = WallTime(when.start, day, when.weekday, when.end, when.minutes, when.zone)
+            found.ids[external_id] = _with_when(record, dated)
+            if record.series_id:
+                found.by_series[record.series_id, day] = external_id
+            found.by_slot[_slot(record, when.start, day)] = external_id
+    return found
+
+
+def _replaced(occurrences: _Occurrences, record: EventRecord, day: date) -> str:
+    """Return the id of the weekly occurrence that this dated record stands for, if any, so that its row is kept."""
+    if not occurrences.ids:
+        return ""
+    if record.series_id and (found := occurrences.by_series.get((record.series_id, day))):
+        return found
+    start = record.when.start if isinstance(record.when, WallTime) else None
+    return occurrences.by_slot.get(_slot(record, start, day), "")
+
+
+def _slot(record: EventRecord, start: object, day: date) -> tuple[object, ...]:
+    return day, start, ClassType.key(record.class_type), record.place.name if record.place else ""
+
+
+def _newest(old: EventRecord | None, new: EventRecord, external_id: str, result: Import) -> EventRecord:
+    if old is None:
+        return new
+    result.findings.append(ItemFinding("duplicate", "The same class came twice; the newest is kept.", external_id))
+    earliest = datetime.min.replace(tzinfo=UTC)
+    return new if (new.updated_at or earliest) >= (old.updated_at or earliest) else old
+
+
+def _key(record: EventRecord, used: dict[str, int]) -> str:
+    """Make an id for a record without one: from day, start, class type and place, numbered when several are equal."""
+    when = record.when
+    if isinstance(when, WallTime):
+        moment = f"{when.date or when.weekday}|{when.start}"
+    else:
+        moment = when.starts_at.astimezone(UTC).isoformat()
+    said = f"{moment}|{ClassType.key(record.class_type)}|{record.place.name.casefold() if record.place else ''}"
+    digest = blake2b(said.encode(), digest_size=12).hexdigest()
+    used[digest] = used.get(digest, 0) + 1
+    return f"{plan.KEY_MARK}{digest}" + (f".{used[digest]}" if used[digest] > 1 else "")
+
+
+def _with_when(record: EventRecord, when: WallTime) -> EventRecord:
+    return replace(record, when=when)
+
+
+class _Reader:
+    """Turns one dated record into an event, remembering what names meant."""
+
+    def __init__(self, gym: Gym, zone: ZoneInfo, result: Import) -> None:
+        self.gym = gym
+        self.zone = zone
+        self.result = result
+        self.types: dict[str, tuple[int | None, str, int]] = {}
+
+    def incoming(self, external_id: str, record: EventRecord) -> Incoming:
+        type_id, type_name, default_minutes = self._class_type(record.class_type)
+        starts_at, ends_at, zone = self._times(external_id, record, default_minutes)
+        person, place = record.instructor, record.place
+        values = EventValues(
+            title=record.title or type_name,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            timezone=zone,
+            status="cancelled" if record.status is RecordStatus.CANCELLED else "confirmed",
+            description=record.notes,
+            series_id=record.series_id,
+            place_id=self.gym.places.get(place.name.casefold()) if place else None,
+            location=place.name if place else "",
+            room=place.room if place else "",
+            instructor_id=self.gym.coaches.get(person.name.casefold()) if person else None,
+            instructor_key=person.external_id if person else "",
+            instructor_name=person.name if person else "",
+            instructor_image=person.photo_url if person else "",
+            class_type_id=type_id,
+            class_type_name=type_name,
+            level=record.level,
+            capacity=record.capacity,
+            external_url=record.external_url,
+        )
+        payload = orjson.dumps(record.payload, default=str) if record.payload else None
+        return Incoming.of(external_id, values, Live(record.booked, record.waitlist), payload)
+
+    def _class_type(self, name: str) -> tuple[int | None, str, int]:
+        found = self.types.get(name)
+        if found is None:
+            found = self.gym.class_types.get(ClassType.key(name)) or (None, name, 60)
+            if found[0] is None and name:
+                self.result.findings.append(
+                    ItemFinding(
+                        "unknown_class_type", f"Class type {name!r} is not in the gym's list; shown as it came.", name
+                    )
+                )
+            self.types[name] = found
+        return found
+
+    def _times(self, external_id: str, record: EventRecord, default_minutes: int) -> tuple[datetime, datetime, str]:
+        when = record.when
+        if isinstance(when, Instant):
+            ends_at = when.ends_at or when.starts_at + timedelta(minutes=when.minutes or default_minutes)
+            return when.starts_at.astimezone(UTC), ends_at.astimezone(UTC), when.zone or self.zone.key
+        zone = _zone(when.zone, self.zone)
+        assert when.date is not None  # noqa: S101 - weekly records were expanded
+        if when.end is None and when.minutes is None:
+            self.result.findings.append(
+                ItemFinding("assumed_length", f"No end given; {default_minutes} minutes assumed.", external_id)
+            )
+        span = timetable.span(
+            when.date, when.start, end=when.end, minutes=when.minutes, zone=zone, default_minutes=default_minutes
+        )
+        for note in span.notes:
+            self.result.findings.append(
+                ItemFinding("clock_change", f"The clocks change: this local time is {note}.", external_id)
+            )
+        return span.starts_at, span.ends_at, zone.key
+
+
+def _zone(name: str, default: ZoneInfo) -> ZoneInfo:
+    if not name or name == default.key:
+        return default
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return default

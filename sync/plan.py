@@ -1,0 +1,162 @@
+"""Known rows + incoming events -> what to write, and whether a person must look first. Pure: no database, no clock.
+
+Here stand the rules of what counts as the same class, as gone, and as suspicious (the never-wipe rule).
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from schedule.differences import Changes, Known, compare
+from schedule.values import Incoming
+
+KEY_MARK = "key:"
+"""Begins an external id that was made from what a record says, because its provider gave none."""
+PAIR_WITHIN = timedelta(minutes=90)
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """The part of the timetable that an answer speaks for: starts in [since, until), aware."""
+
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The never-wipe rule: hold when at least `rows` rows and over `percent` % of those due would go or move alike."""
+
+    rows: int = 3
+    percent: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why an import waits for a person."""
+
+    reason: str
+    due: int
+    going: int
+    moving: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    changes: Changes
+    hold: Hold | None
+
+
+def plan(
+    known: Mapping[str, Known],
+    incoming: Sequence[Incoming],
+    *,
+    source: str,
+    connection: str,
+    based_on: int,
+    now: datetime,
+    covered: Covered | None,
+    removed: Collection[str] = (),
+    first: bool = False,
+    guard: Guard | None = Guard(),
+) -> Plan:
+    """Return the changes that bring `known` to `incoming`, and the hold if they take away too much.
+
+    `covered` None means a difference: nothing is missing but what `removed` names (ids, or the ids of weekly records).
+    Rows that began before `now` are history and stay. `first`: nothing of this source was ever accepted.
+    Without a guard (a person released the import) nothing is held.
+    """
+
+    def removable(row: Known) -> bool:
+        if row.starts_at < now:
+            return False
+        if covered is None:
+            return row.external_id in removed or row.external_id.rpartition("/")[0] in removed
+        return covered.since <= row.starts_at < covered.until
+
+    paired, came = _pair(known, incoming, removable)
+    changes = compare(paired, came, source=source, connection=connection, based_on=based_on, removable=removable)
+    return Plan(changes, _judge(known, changes, covered, now, first, guard) if guard else None)
+
+
+def _pair(
+    known: Mapping[str, Known], incoming: Sequence[Incoming], removable: Callable[[Known], bool]
+) -> tuple[Mapping[str, Known], Sequence[Incoming]]:
+    """Let a row without a provider's id of its own keep its identity when only its start or coach changed.
+
+    A missing and a new one of the same type and location pair up if they start within 90 minutes of each other and
+    there is exactly one candidate on each side; anything ambiguous is left as gone and new.
+    """
+    came = {item.external_id for item in incoming}
+    missing: dict[tuple[object, ...], list[Known]] = defaultdict(list)
+    for row in known.values():
+        if row.external_id not in came and not row.deleted and _is_derived(row.external_id) and removable(row):
+            missing[row.class_type_name, row.location].append(row)
+    if not missing:
+        return known, incoming
+    new: dict[tuple[object, ...], list[Incoming]] = defaultdict(list)
+    for item in incoming:
+        if item.external_id not in known:
+            new[item.values.class_type_name, item.values.location].append(item)
+    pairs: dict[str, Known] = {}
+    for group, rows in missing.items():
+        near = {row.external_id: [item for item in new.get(group, ()) if _is_near(row, item)] for row in rows}
+        wanted = Counter(item.external_id for items in near.values() for item in items)
+        for row in rows:
+            if len(near[row.external_id]) == 1 and wanted[near[row.external_id][0].external_id] == 1:
+                pairs[near[row.external_id][0].external_id] = row
+    if not pairs:
+        return known, incoming
+    old = {row.external_id for row in pairs.values()}
+    renamed = {key: row for key, row in known.items() if key not in old} | pairs
+    return renamed, incoming
+
+
+def _is_near(row: Known, item: Incoming) -> bool:
+    return abs(item.values.starts_at - row.starts_at) <= PAIR_WITHIN
+
+
+def _is_derived(external_id: str) -> bool:
+    """Whether the id was made here: from what the record says, or from a weekly record and a date."""
+    return external_id.startswith(KEY_MARK) or "/" in external_id
+
+
+def _judge(
+    known: Mapping[str, Known], changes: Changes, covered: Covered | None, now: datetime, first: bool, guard: Guard
+) -> Hold | None:
+    due = [
+        row
+        for row in known.values()
+        if not row.deleted
+        and not row.cancelled
+        and row.starts_at >= now
+        and (covered is None or covered.since <= row.starts_at < covered.until)
+    ]
+    inside = {row.id for row in due}
+    going = sum(row.id in inside for row in changes.removals) + sum(
+        update.known.id in inside and update.incoming.values.status == "cancelled" for update in changes.updates
+    )
+    shifts = Counter(
+        update.incoming.values.starts_at - update.known.starts_at
+        for update in changes.updates
+        if update.known.id in inside and update.incoming.values.starts_at != update.known.starts_at
+    )
+    moving = max(shifts.values(), default=0)
+    came = len(changes.creates) + len(changes.updates) + len(changes.lives) + changes.unchanged
+    if covered is not None and came == 0 and (due or first):
+        return Hold("The answer is complete but holds no classes at all.", len(due), len(due), 0)
+    if due and going == len(due) and not _brings_coming(changes, now):
+        return Hold(f"All {going} coming classes would go.", len(due), going, moving)
+    if going >= guard.rows and going * 100 > guard.percent * len(due):
+        return Hold(f"{going} of {len(due)} coming classes would go.", len(due), going, moving)
+    if moving >= guard.rows and moving * 100 > guard.percent * len(due):
+        minutes = round(shifts.most_common(1)[0][0].total_seconds() / 60)
+        reason = f"{moving} of {len(due)} coming classes would move by {minutes:+} minutes."
+        return Hold(reason, len(due), going, moving)
+    return None
+
+
+def _brings_coming(changes: Changes, now: datetime) -> bool:
+    """Whether anything is left to attend after these changes, all known coming rows being gone."""
+    return any(item.values.starts_at >= now and item.values.status != "cancelled" for item in changes.creates)
