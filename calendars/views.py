@@ -25,6 +25,8 @@ FEED = Form(
 )
 FILE = {"Content-Disposition": 'inline; filename="timetable.ics"'}
 VIEW = "timetable"
+REFRESH_MINUTES = 30
+"""How often apps are asked to look; most go by their own pace, and an unchanged feed costs them a 304."""
 
 
 @require_safe
@@ -69,7 +71,7 @@ def _key(outlooks: list[Outlook]) -> list[Any]:
 
 def _render(outlooks: list[Outlook]) -> bytes:
     texts = board.rows(outlooks).values_list("vevent", flat=True)
-    return feeds.calendar(outlooks[0].standing.organization.name, texts).encode()
+    return feeds.calendar(texts, name=outlooks[0].standing.organization.name, refresh_minutes=REFRESH_MINUTES)
 
 
 def _out_of_reach(reason: str) -> HttpResponse:

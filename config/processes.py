@@ -46,6 +46,8 @@ def run(say: Say) -> int:
             logs=folder / "logs",
             say=say,
             pass_to_guardian=(lock,),
+            # Without its folder the Celery transport fails for good; deleted under a running worker, it comes back here.
+            before_start=lambda: (folder / "queue" / "control").mkdir(parents=True, exist_ok=True),
         )
         return supervisor.run(when_ready=lambda: say(welcome(ports, logins, folder)))
 

@@ -73,6 +73,8 @@ class Supervisor:
     patience: Patience = field(default_factory=Patience)
     pass_to_guardian: tuple[int, ...] = ()
     """Open files that must stay open until every child is gone, such as the lock on the data folder."""
+    before_start: Callable[[], object] = lambda: None
+    """Called before each start and restart, for what a child needs and may have lost, such as a folder."""
     _running: dict[str, Running] = field(default_factory=dict, init=False)
     _stopping: bool = field(default=False, init=False)
     _guardian: subprocess.Popen[str] | None = field(default=None, init=False)
@@ -108,6 +110,7 @@ class Supervisor:
     def _start(self, running: Running) -> None:
         child = running.child
         self._running[child.name] = running
+        self.before_start()
         with self._log(child).open("ab") as log:
             running.process = subprocess.Popen(
                 child.argv,

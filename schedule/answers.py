@@ -37,7 +37,9 @@ class Form:
     cache_control: str
 
 
-def entry(form: Form, outlook: Outlook, key: Iterable[object], views: Iterable[str], build: Callable[[], bytes]) -> Entry:
+def entry(
+    form: Form, outlook: Outlook, key: Iterable[object], views: Iterable[str], build: Callable[[], bytes]
+) -> Entry:
     """Return the body of this form for this key, built if no cache has it, and keep it as the saved copy of `views`."""
     now = outlook.standing.now
     version = digest(form.name, template_version(), *key)
@@ -59,7 +61,7 @@ def answer(request: HttpRequest, form: Form, entry: Entry, body: bytes, now: dat
     if now - entry.made_at >= SETTLED_AFTER:
         modified = int(entry.made_at.timestamp())
         response["Last-Modified"] = http_date(modified)
-    conditional = get_conditional_response(request, etag, modified, response)  # type: ignore[arg-type]  # None is allowed
+    conditional = get_conditional_response(request, etag, modified, response)
     return _for_method(request, conditional or response)
 
 
@@ -80,7 +82,9 @@ def saved(
     return _for_method(request, response)
 
 
-def page(request: HttpRequest, template: str, context: dict[str, object] | None = None, *, status: int = 200) -> HttpResponseBase:
+def page(
+    request: HttpRequest, template: str, context: dict[str, object] | None = None, *, status: int = 200
+) -> HttpResponseBase:
     """Return a page that is made for this request alone and kept by nobody."""
     response = HttpResponse(render_to_string(template, context), status=status)
     response["Cache-Control"] = "no-store"

@@ -21,9 +21,7 @@ from schedule.models import Organization
 
 logger = logging.getLogger(__name__)
 
-JSON = Form(
-    "api", "application/json", "public, max-age=0, s-maxage=30, stale-while-revalidate=60, stale-if-error=3600"
-)
+JSON = Form("api", "application/json", "public, max-age=0, s-maxage=30, stale-while-revalidate=60, stale-if-error=3600")
 DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -59,7 +57,7 @@ class TimetableSerializer(serializers.Serializer[Any]):
     ageSeconds = serializers.IntegerField(allow_null=True, help_text="Since lastUpdated")
     stale = serializers.BooleanField(help_text="The data are older than they should be")
     lastUpdated = serializers.DateTimeField(allow_null=True)
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # a field of this name shadows one of DRF's own
     week = serializers.CharField(help_text="ISO 8601, e.g. 2026-W47")
     timezone = serializers.CharField(help_text="IANA name of the gym's zone")
     schedule = SessionSerializer(many=True)
@@ -104,7 +102,9 @@ def _timetable(request: HttpRequest) -> HttpResponseBase:
         return answers.refusal(503, "no_gym", "This Callboard has no gym yet.")
     except DATABASE_FAULTS as fault:
         logger.error("The timetable's database does not answer (%s); a saved copy is sent.", type(fault).__name__)
-        copy = answers.saved(request, JSON, wish.code if wish else "", now, lambda copy: _with_age(copy, now, stale=True))
+        copy = answers.saved(
+            request, JSON, wish.code if wish else "", now, lambda copy: _with_age(copy, now, stale=True)
+        )
         return copy or answers.refusal(503, "unavailable", "The timetable cannot be read just now. Try again soon.")
 
 

@@ -38,8 +38,8 @@ FEW_FROM_PERCENT = 80
 YEARS = range(2000, 2101)
 """Weeks outside of these are refused: nobody means them, and dates near the calendar's end overflow."""
 SESSION_COLUMNS = (
-    "id", "uid", "source", "title", "description", "starts_at", "ends_at", "all_day", "status", "status_reason", "location", "room",
-    "instructor_id", "instructor_key", "instructor_name", "instructor_image", "class_type_id", "class_type_name", "level",
+    "id", "uid", "source", "title", "description", "starts_at", "ends_at", "all_day", "status", "status_reason", "location",
+    "room", "instructor_id", "instructor_key", "instructor_name", "instructor_image", "class_type_id", "class_type_name", "level",
     "capacity", "booked", "external_url",
 )  # fmt: skip
 
@@ -104,7 +104,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    date: date
+    on: date
     sessions: tuple[Session, ...]
     closed: str
     """The closure's name on a day on which the gym is closed."""
@@ -169,8 +169,9 @@ class Outlook:
         """Everything that the words of this week depend on, the view's own form aside."""
         minute = self.data_at and self.data_at.replace(second=0, microsecond=0).isoformat()
         decision, standing = self.decision, self.standing
-        shown = (decision.chosen, decision.source, decision.word, decision.stale, standing.choice.show_cancelled)
-        return (standing.organization.pk, standing.revision, self.week.code, *shown, minute)
+        said = (decision.chosen, decision.chosen_read, decision.source, decision.word, decision.stale)
+        shown = (standing.revision, self.week.code, standing.choice.show_cancelled)
+        return (standing.organization.pk, *shown, *said, minute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,9 +270,7 @@ def _rows_by_week(standing: Standing, weeks: Sequence[Week]) -> dict[str, dict[s
         return rows
     rows = _count(standing, weeks)
     body = orjson.dumps(rows)
-    cache.put(
-        cache.Name.CURRENT, key, cache.Entry(version, standing.now, standing.now, None, standing.zone.key, body)
-    )
+    cache.put(cache.Name.CURRENT, key, cache.Entry(version, standing.now, standing.now, None, standing.zone.key, body))
     return rows
 
 

