@@ -14,6 +14,8 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from integrations import redaction
+
 if TYPE_CHECKING:
     from integrations.models import Connection
 
@@ -86,9 +88,15 @@ def reseal(sealed: Sealed) -> Sealed:
 
 
 def read(connection: "Connection", *, actor: str, purpose: str) -> dict[str, str]:
-    """Decrypt a connection's credentials for use and record who did it and why. Raises DamagedCredential."""
+    """Decrypt a connection's credentials for use and record who did it and why. Raises DamagedCredential.
+
+    What was decrypted is known to the log's redaction before anybody can use it.
+    """
     record_use(connection, "read", actor=actor, purpose=purpose)
-    return unseal(connection.credentials)
+    plain = unseal(connection.credentials)
+    for value in plain.values():
+        redaction.protect(value)
+    return plain
 
 
 def record_use(connection: "Connection", action: str, *, actor: str, purpose: str = "") -> None:

@@ -34,6 +34,12 @@ class CredentialRejected(IntegrationError):
     code = "credential_rejected"
 
 
+class CredentialDamaged(CredentialRejected):
+    """What is stored cannot be decrypted with any of our keys; nothing was sent. Enter the credentials again."""
+
+    code = "credential_damaged"
+
+
 class AccessDenied(IntegrationError):
     """The key is known but lacks the right, or the address is blocked; no retry."""
 
@@ -129,6 +135,11 @@ def explain(error: IntegrationError, provider_name: str) -> str:
     """Return a sentence or two for a person: what happened, what Callboard did about it, what to do now."""
     kept = "The timetable keeps showing the last good data."
     match error:
+        case CredentialDamaged():
+            return (
+                f"The stored key for {provider_name} cannot be read with Callboard's encryption keys. {kept} Enter the key "
+                "again on the connection's page, or put the missing encryption key back."
+            )
         case CredentialRejected():
             return (
                 f"{provider_name} refused the key. {kept} Syncing is paused; enter a new key on the connection's page "

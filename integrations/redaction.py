@@ -33,7 +33,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(?i)([?&;](?:{_SECRET_NAMES}|key)=)[^&\s'\"<>#]*"), r"\1" + REDACTED),
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s@'\"]+@"), r"\1" + REDACTED + "@"),
     # Named values in prose, JSON and reprs.
-    (re.compile(rf"(?i)\b((?:{_SECRET_NAMES})['\"]?\s*[:=]\s*b?['\"]?)[^\s'\",;&})\]]+"), r"\1" + REDACTED),
+    (re.compile(rf"(?i)\b((?:{_SECRET_NAMES})['\"]?\s*[:=]\s*b?['\"]?)[^\s'\",;&}})\]]+"), r"\1" + REDACTED),
     # JSON web tokens, Fernet tokens, and long runs of mixed letters and digits; digests in lower-case hex stay readable.
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"), REDACTED),
     (

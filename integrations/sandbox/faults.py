@@ -177,7 +177,9 @@ class FaultQueue:
                     for pending in self._pending
                     if pending.calls_left != 0
                 ],
-                "outage": [{"until": end.isoformat(), "fault": fault and _as_json(fault)} for end, fault in self._phases],
+                "outage": [
+                    {"until": end.isoformat(), "fault": fault and _as_json(fault)} for end, fault in self._phases
+                ],
             }
 
 
@@ -234,7 +236,9 @@ def _cut_json(answer: Answer, fault: Fault, now: datetime) -> Answer:
     return replace(answer, body=answer.body[: len(answer.body) // 2])
 
 
-def _fixed_body(body: bytes, content_type: str | None = "application/json") -> Callable[[Answer, Fault, datetime], Answer]:
+def _fixed_body(
+    body: bytes, content_type: str | None = "application/json"
+) -> Callable[[Answer, Fault, datetime], Answer]:
     def spoiler(answer: Answer, fault: Fault, now: datetime) -> Answer:
         return Answer(200, body, content_type=content_type)
 

@@ -152,7 +152,9 @@ class SocketServer:
             with self._lock:
                 self._open.add(accepted)
             number = next(self._numbers)
-            threading.Thread(target=self._serve, args=(accepted, number), name=f"sandbox-c{number}", daemon=True).start()
+            threading.Thread(
+                target=self._serve, args=(accepted, number), name=f"sandbox-c{number}", daemon=True
+            ).start()
 
     def _serve(self, accepted: socket.socket, number: int) -> None:
         try:
@@ -183,7 +185,9 @@ class SocketServer:
         finally:
             once()
 
-    def _deliver(self, connection: Connection, request: Request, answer: Answer, finished: Finished, keep: bool) -> bool:
+    def _deliver(
+        self, connection: Connection, request: Request, answer: Answer, finished: Finished, keep: bool
+    ) -> bool:
         delivery = answer.delivery
         keep = keep and delivery.ending == "keep"
         if delivery.wait_seconds:

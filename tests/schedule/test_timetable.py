@@ -1,6 +1,7 @@
 """Wall-clock times over clock changes, and weeks by their names."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -98,7 +99,7 @@ def test_a_weekly_slot_keeps_its_wall_clock_time_over_the_change(zone: ZoneInfo,
     weeks = list(occurrences(change.isoweekday(), change - timedelta(weeks=1), change + timedelta(weeks=1)))
     starts = [resolve(day, time(6), zone).at for day in weeks]
     assert [start.astimezone(zone).time() for start in starts] == [time(6)] * 3
-    hours = [(later - earlier) / timedelta(hours=1) for earlier, later in zip(starts, starts[1:], strict=False)]
+    hours = [(later - earlier) / timedelta(hours=1) for earlier, later in pairwise(starts)]
     assert sorted(hours) in ([167, 168], [168, 169])
 
 

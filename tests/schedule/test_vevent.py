@@ -140,13 +140,11 @@ def test_a_naive_time_is_refused(name: str, all_day: bool) -> None:
 
 # --- hostile text -----------------------------------------------------------------------------------------------------
 
-texts = st.text() | st.lists(
-    st.sampled_from(
-        ["🏋🏽‍♀️", "普拉提课程", "تمارين", "é", ";", ",", "\\", "\\n", "\n", "\r\n", "\r", "\t", " ", '"', ":", "\x00", "\x07", "\x1b",
-         "\x7f", "\x85", "\u2028", "\ud800", "BEGIN:VEVENT", "\r\nEND:VEVENT\r\n", "word", "x" * 80]
-    ),
-    max_size=40,
-).map("".join)  # fmt: skip
+PIECES = (
+    "🏋🏽\u200d♀️", "普拉提课程", "تمارين", "é", ";", ",", "\\", "\\n", "\n", "\r\n", "\r", "\t", " ", '"', ":", "\x00", "\x07",
+    "\x1b", "\x7f", "\x85", "\u2028", "\ud800", "BEGIN:VEVENT", "\r\nEND:VEVENT\r\n", "word", "x" * 80,
+)  # fmt: skip
+texts = st.text() | st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 
 
 def kept(text: str) -> str:

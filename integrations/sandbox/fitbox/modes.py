@@ -5,7 +5,6 @@ some of it. Modes that promise a share of items count within the range that was 
 """
 
 from collections.abc import Callable, Iterable
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -333,7 +332,7 @@ HOSTILE_TEXTS = (
     "<script>alert('x')</script>",
     '"><img src=x onerror=alert(1)>',
     "{{ 7 * 7 }}{% debug %}",
-    "=HYPERLINK(\"http://elsewhere.invalid\")",
+    '=HYPERLINK("http://elsewhere.invalid")',
     "Text\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nSUMMARY:injected; and, \\more",
     "Emoji 🏋️‍♀️ 👩🏽‍🤝‍👨🏿 and accents é ñ ø 日本語",
     "\u202eright to left\u202c שלום مرحبا",
@@ -390,12 +389,7 @@ MODES["holiday_week"] = ordinary
 STILL_MODES = frozenset({"bulk", "six_pages", "empty", "weekly_only"})
 
 
-def build(mode: str, view: View) -> list[Any]:
-    """The items of a mode, safe to change."""
-    return deepcopy(MODES[mode](view)) if mode == "weekly_only" else MODES[mode](view)
-
-
-def holidays_of(mode: str, view: View, today: date) -> list[Payload]:
+def holidays_of(mode: str, today: date) -> list[Payload]:
     """The closed Wednesday and the open Friday of the current week in the holiday mode; none otherwise."""
     if mode != "holiday_week":
         return []
