@@ -64,11 +64,16 @@ def judge(small: list[dict[str, Any]], large: list[dict[str, Any]]) -> list[Row]
         for run in large
     )
     bounded = max(
-        sum(count for name, count in run["writes_full"].items() if not name.startswith("schedule_e"))
-        for run in large
+        sum(count for name, count in run["writes_full"].items() if not name.startswith("schedule_e")) for run in large
     )
     return [
-        Row("first import of 10,000 events / COPY + merge of the same rows (events/s)", first, "", ">= 0.12", first >= 0.12),
+        Row(
+            "first import of 10,000 events / COPY + merge of the same rows (events/s)",
+            first,
+            "",
+            ">= 0.12",
+            first >= 0.12,
+        ),
         Row("memory of that run above the idle worker", memory, "MiB", "<= 150", memory <= 150),
         Row("sync of 10,000 unchanged, every page 304 / first import", unchanged, "", "<= 0.05", unchanged <= 0.05),
         Row("sync of 10,000 unchanged, full answers / first import", full, "", "<= 0.60", full <= 0.60),
@@ -81,10 +86,14 @@ def judge(small: list[dict[str, Any]], large: list[dict[str, Any]]) -> list[Row]
 def show(rows: list[Row], large: list[dict[str, Any]]) -> None:
     width = max(len(row.what) for row in rows)
     for row in rows:
-        print(f"{row.what:<{width}}  {row.value:8.3f} {row.unit:<5} {row.bound:>8}  {'ok' if row.reached else 'MISSED'}")
+        print(
+            f"{row.what:<{width}}  {row.value:8.3f} {row.unit:<5} {row.bound:>8}  {'ok' if row.reached else 'MISSED'}"
+        )
     middle = sorted(large, key=lambda run: run["first_seconds"])[len(large) // 2]
     total = middle["first_seconds"]
-    print(f"\nfirst import, {middle['events'] / total:,.0f} events/s; COPY + merge {middle['events'] / middle['copy_seconds']:,.0f}")
+    print(
+        f"\nfirst import, {middle['events'] / total:,.0f} events/s; COPY + merge {middle['events'] / middle['copy_seconds']:,.0f}"
+    )
     for name, milliseconds in middle["timings_first_ms"].items():
         print(f"  {name:<12} {milliseconds:8.0f} ms  {milliseconds / 10 / total:5.1f} %")
 

@@ -32,13 +32,13 @@ class PlaceRecord:
 
 @dataclass(frozen=True, slots=True)
 class WallTime:
-    """A local time as the provider gave it: on `date`, or every week on `weekday` (ISO, Monday 1), in `zone`.
+    """A local time as the provider gave it: on the day `on`, or every week on `weekday` (ISO, Monday 1), in `zone`.
 
     An empty zone means the gym's own. `end` before or equal to `start` means the next day; None: see `minutes`.
     """
 
     start: time
-    date: date | None = None
+    on: date | None = None
     weekday: int | None = None
     end: time | None = None
     minutes: int | None = None

@@ -43,9 +43,15 @@ def entry(
     """Return the body of this form for this key, built if no cache has it, and keep it as the saved copy of `views`."""
     now = outlook.standing.now
     version = digest(form.name, template_version(), *key)
+
+    def built() -> Entry:
+        return Entry(version, now, now, outlook.data_at, outlook.standing.zone.key, build())
+
+    if not outlook.standing.keeps(outlook.week):
+        return built()
     found = cache.get(cache.Name.SCHEDULE, version, now)
     if found is None:
-        found = Entry(version, now, now, outlook.data_at, outlook.standing.zone.key, build())
+        found = built()
         cache.put(cache.Name.SCHEDULE, version, found)
     cache.confirm((f"{form.name}:{view}" for view in views), found, now)
     return found

@@ -37,6 +37,8 @@ from schedule.timetable import Week, local_today
 FEW_FROM_PERCENT = 80
 YEARS = range(2000, 2101)
 """Weeks outside of these are refused: nobody means them, and dates near the calendar's end overflow."""
+KEPT = timedelta(weeks=26)
+"""Weeks further from this one are built for each who asks: whoever asks for all must not fill the caches with them."""
 SESSION_COLUMNS = (
     "id", "uid", "source", "title", "description", "starts_at", "ends_at", "all_day", "status", "status_reason", "location",
     "room", "instructor_id", "instructor_key", "instructor_name", "instructor_image", "class_type_id", "class_type_name", "level",
@@ -138,6 +140,9 @@ class Standing:
     @property
     def this_week(self) -> Week:
         return Week.of(self.today)
+
+    def keeps(self, week: Week) -> bool:
+        return abs(week.monday - self.this_week.monday) <= KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +267,8 @@ def _facts(source: str, state: SourceState | None, rows: int) -> SourceFacts:
 
 def _rows_by_week(standing: Standing, weeks: Sequence[Week]) -> dict[str, dict[str, int]]:
     """Return how many rows each source has in each week; they change only with the revision, so they are kept by it."""
+    if not standing.keeps(weeks[0]):
+        return _count(standing, weeks)
     key = f"{standing.organization.pk}:{weeks[0].code}:{len(weeks)}"
     version = str(standing.revision)
     kept = cache.get(cache.Name.CURRENT, key, standing.now)

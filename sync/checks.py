@@ -57,7 +57,7 @@ def require_enough_valid(*, total: int, invalid: int) -> None:
 
 def day_of(record: EventRecord) -> date | None:
     """Return the local day of a dated record; None for a weekly one."""
-    return record.when.date if isinstance(record.when, WallTime) else record.when.starts_at.date()
+    return record.when.on if isinstance(record.when, WallTime) else record.when.starts_at.date()
 
 
 def _minutes(record: EventRecord) -> int | None:

@@ -35,3 +35,9 @@ class StaleDecision(SyncError):
     """What the person decided about has been decided or replaced meanwhile; nothing was done."""
 
     code = "stale_decision"
+
+
+class SyncAlreadyRunning(SyncError):
+    """A run is in flight on something that is about to be taken away; it must end first."""
+
+    code = "sync_already_running"

@@ -332,7 +332,7 @@ def read_import(fetched: Fetched, gym: Gym, asked: tuple[date, date]) -> Import:
             continue
         key = record.external_id or _key(record, keys)
         (weekly if checks.day_of(record) is None else dated).append((key, record))
-    occurrences = _expand(weekly, asked)
+    occurrences = _expand(weekly, asked, result)
     for key, record in dated:
         day = checks.day_of(record)
         if day is None or not checks.is_near(day, asked):
@@ -355,7 +355,7 @@ class _Occurrences:
     by_slot: dict[tuple[object, ...], str] = field(default_factory=dict)
 
 
-def _expand(weekly: Iterable[tuple[str, EventRecord]], asked: tuple[date, date]) -> _Occurrences:
+def _expand(weekly: Iterable[tuple[str, EventRecord]], asked: tuple[date, date], result: Import) -> _Occurrences:
     found = _Occurrences()
     for key, record in weekly:
         when = record.when
@@ -364,7 +364,8 @@ def _expand(weekly: Iterable[tuple[str, EventRecord]], asked: tuple[date, date])
         for day in timetable.occurrences(when.weekday, *asked):
             external_id = f"{key}/{day}"
             dated = WallTime(when.start, day, when.weekday, when.end, when.minutes, when.zone)
-            found.ids[external_id] = _with_when(record, dated)
+            occurrence = replace(record, when=dated)
+            found.ids[external_id] = _newest(found.ids.get(external_id), occurrence, external_id, result)
             if record.series_id:
                 found.by_series[record.series_id, day] = external_id
             found.by_slot[_slot(record, when.start, day)] = external_id
@@ -397,17 +398,13 @@ def _key(record: EventRecord, used: dict[str, int]) -> str:
     """Make an id for a record without one: from day, start, class type and place, numbered when several are equal."""
     when = record.when
     if isinstance(when, WallTime):
-        moment = f"{when.date or when.weekday}|{when.start}"
+        moment = f"{when.on or when.weekday}|{when.start}"
     else:
         moment = when.starts_at.astimezone(UTC).isoformat()
     said = f"{moment}|{ClassType.key(record.class_type)}|{record.place.name.casefold() if record.place else ''}"
     digest = blake2b(said.encode(), digest_size=12).hexdigest()
     used[digest] = used.get(digest, 0) + 1
     return f"{plan.KEY_MARK}{digest}" + (f".{used[digest]}" if used[digest] > 1 else "")
-
-
-def _with_when(record: EventRecord, when: WallTime) -> EventRecord:
-    return replace(record, when=when)
 
 
 class _Reader:
@@ -466,13 +463,13 @@ class _Reader:
             ends_at = when.ends_at or when.starts_at + timedelta(minutes=when.minutes or default_minutes)
             return when.starts_at.astimezone(UTC), ends_at.astimezone(UTC), when.zone or self.zone.key
         zone = _zone(when.zone, self.zone)
-        assert when.date is not None  # noqa: S101 - weekly records were expanded
+        assert when.on is not None  # noqa: S101 - weekly records were expanded
         if when.end is None and when.minutes is None:
             self.result.findings.append(
                 ItemFinding("assumed_length", f"No end given; {default_minutes} minutes assumed.", external_id)
             )
         span = timetable.span(
-            when.date, when.start, end=when.end, minutes=when.minutes, zone=zone, default_minutes=default_minutes
+            when.on, when.start, end=when.end, minutes=when.minutes, zone=zone, default_minutes=default_minutes
         )
         for note in span.notes:
             self.result.findings.append(

@@ -50,7 +50,13 @@ class Installation:
         """Run one management command to its end; its status is the caller's to judge."""
         command = [sys.executable, "manage.py", *arguments]
         return subprocess.run(
-            command, cwd=ROOT, env=self.environment | environment, capture_output=True, text=True, timeout=150, check=False
+            command,
+            cwd=ROOT,
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
         )
 
     def start(self, name: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
@@ -153,10 +159,17 @@ def demo_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     name = f"{_name_of(server)}_demo_{uuid4().hex[:8]}" if server else ""
     if server:
         _on_server(server, f'CREATE DATABASE "{name}"')
-    environment = _environment(folder, _with_name(server, name) if server else "", "", "http://127.0.0.1:9/fitbox", 8000)
+    environment = _environment(
+        folder, _with_name(server, name) if server else "", "", "http://127.0.0.1:9/fitbox", 8000
+    )
     for command in (("migrate", "--verbosity", "0"), ("demo_gym", "--if-empty")):
         done = subprocess.run(
-            [sys.executable, "manage.py", *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+            [sys.executable, "manage.py", *command],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
     if server:

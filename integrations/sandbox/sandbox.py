@@ -68,10 +68,15 @@ class Sandbox:
         if provider is None:
             known = ", ".join(f"/{known}" for known in self.providers)
             return error_answer(404, "not_found", f"The sandbox serves {known} and /_control.", request), _nothing
-        return self._answer_of(provider, inner, connection), provider.traffic.leave
+        provider.traffic.enter(connection)
+        try:
+            return self._answer_of(provider, inner, connection), provider.traffic.leave
+        except BaseException:
+            # A defect of the sandbox: its thread ends with a traceback, but the count of parallel requests stays true.
+            provider.traffic.leave()
+            raise
 
     def _answer_of(self, provider: Provider, request: Request, connection: int) -> Answer:
-        provider.traffic.enter(connection)
         fault = provider.faults.take(request.target)
         answer = _answer_with(provider, request, fault)
         now = self.clock.now()

@@ -239,6 +239,17 @@ def test_a_known_page_costs_two_queries(client: Client) -> None:
     assert len(queries) == 2
 
 
+def test_weeks_far_away_are_not_kept(client: Client) -> None:
+    session(gym())
+    far = "/timetable/?week=2031-W01"
+    etag = client.get(far)["ETag"]
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(far)["ETag"] == etag
+    assert len(queries) == 6
+    with no_database():
+        assert client.get(far).status_code == 503
+
+
 @pytest.mark.req("TT-21")
 def test_a_switch_of_the_source_shows_with_the_next_request(client: Client) -> None:
     organization = gym()

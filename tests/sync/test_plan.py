@@ -15,7 +15,9 @@ NOW = datetime(2026, 11, 23, 0, 0, tzinfo=UTC)
 WEEK = Covered(NOW, NOW + timedelta(days=7))
 
 
-def event(key: str, hours: float = 10, *, title: str = "HIIT", status: str = "confirmed", coach: str = "Alex") -> Incoming:
+def event(
+    key: str, hours: float = 10, *, title: str = "HIIT", status: str = "confirmed", coach: str = "Alex"
+) -> Incoming:
     starts_at = NOW + timedelta(hours=hours)
     values = EventValues(
         title=title,
@@ -74,7 +76,12 @@ def test_an_equal_answer_changes_nothing() -> None:
     week = [event(f"c{i}", i) for i in range(20)]
     result = planned([stored(item) for item in week], week)
     changes = result.changes
-    assert (list(changes.creates), list(changes.updates), list(changes.lives), list(changes.removals)) == ([], [], [], [])
+    assert (list(changes.creates), list(changes.updates), list(changes.lives), list(changes.removals)) == (
+        [],
+        [],
+        [],
+        [],
+    )
     assert changes.unchanged == 20
     assert result.hold is None
 

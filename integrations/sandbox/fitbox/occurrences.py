@@ -14,6 +14,15 @@ from zoneinfo import ZoneInfo
 from integrations.sandbox.fitbox.week import DAYS, Payload, monday_of
 
 LISTED = "active"
+# The types a class must have to be told in this profile.
+WHOLE: tuple[tuple[str, tuple[type, ...]], ...] = (
+    ("class_type", (str,)),
+    ("duration_minutes", (int,)),
+    ("current_bookings", (int,)),
+    ("max_capacity", (int, type(None))),
+    ("instructor", (dict, type(None))),
+    ("location", (dict, type(None))),
+)
 FIRST_NAMES = ("Avery", "Blake", "Casey", "Devon", "Emery", "Finley", "Gray", "Harley", "Indy", "Jules", "Kit", "Lou")
 LAST_NAMES = ("Ashdown", "Birchall", "Coldwell", "Dunmore", "Eastlake", "Fairholm", "Greenhow", "Hartwell", "Ingleby")
 # The same truth in the four forms the vendor's answers are seen to hold.
@@ -96,10 +105,9 @@ def _is_listed(item: Any) -> bool:
     """Active, and whole enough to be an occurrence: this profile has no weekday or text times to get wrong."""
     if not isinstance(item, dict) or item.get("status") != LISTED:
         return False
-    numbers = isinstance(item.get("duration_minutes"), int) and isinstance(item.get("current_bookings"), int)
     starts = re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", str(item.get("start_time")))
-    days = item.get("day_of_week") in DAYS and (item.get("date") or "2000-01-01") < "9000"
-    return numbers and starts is not None and days and isinstance(item.get("class_type"), str)
+    on_a_day = item.get("day_of_week") in DAYS and (item.get("date") or "2000-01-01") < "9000"
+    return starts is not None and on_a_day and all(isinstance(item.get(name), kinds) for name, kinds in WHOLE)
 
 
 def _days(item: Payload, first: date, last: date) -> list[date]:

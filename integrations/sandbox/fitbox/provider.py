@@ -45,7 +45,7 @@ class Fitbox(Provider):
         self.schedule = Schedule(clock, seed)
         self.switches = Switches()
         self._limiter = RateLimiter()
-        self._rendering = threading.Lock()
+        self._rendering = threading.RLock()
         self._kept_state: tuple[object, ...] = ()
         self._pages: dict[tuple[object, ...], Page] = {}
         self._listings: dict[tuple[object, ...], Listing] = {}

@@ -92,6 +92,13 @@ class Schedule:
             self._forget_edits()
             self.version += 1
 
+    def _forget_edits(self) -> None:
+        self._overrides: dict[str, _Override] = {}
+        self._removed: dict[str, datetime] = {}
+        self._added: list[Payload] = []
+        self._bends: list[_Everywhere] = []
+        self._vanished: _Vanished | None = None
+
     # What it holds
 
     def today(self) -> date:
@@ -125,7 +132,11 @@ class Schedule:
             holidays = holidays_of(self.mode, self.today()) if self._raw_holidays is None else self._raw_holidays
             inside = [day for day in holidays if first.isoformat() <= str(day.get("date")) <= last.isoformat()]
             gone = [{"id": key, "removed_at": instant_text(at)} for key, at in sorted(removed.items())]
-            stamps = [str(item["updated_at"]) for item in items if isinstance(item, dict) and _is_stamp(item.get("updated_at"))]
+            stamps = [
+                str(item["updated_at"])
+                for item in items
+                if isinstance(item, dict) and _is_stamp(item.get("updated_at"))
+            ]
             # With the last edit, because a class that an edit took out of the range left no time behind in it.
             newest = datetime.fromisoformat(max([*stamps, instant_text(self._changed_at)]))
             return Listing(items, gone, inside, newest)
@@ -271,22 +282,13 @@ class Schedule:
 
     # Helpers
 
-    def _forget_edits(self) -> None:
-        self._overrides: dict[str, _Override] = {}
-        self._removed: dict[str, datetime] = {}
-        self._added: list[Payload] = []
-        self._bends: list[_Everywhere] = []
-        self._vanished: _Vanished | None = None
-
     def _begin(self, before: set[str]) -> None:
         """Start anew after a change of everything: what is there counts as changed, what is gone as removed."""
         self._forget_edits()
         at = self._touch()
         self._mode_since = self._still_since = at
-        self._removed = {}
+        self._removed = dict.fromkeys(before - self._ids(), at)
         self._last_range = None
-        now_there = self._ids()
-        self._removed = dict.fromkeys(before - now_there, at)
 
     def _touch(self) -> datetime:
         """Note a change; its time is later than every time told before."""
