@@ -37,7 +37,9 @@ def timetable(request: HttpRequest) -> HttpResponseBase:
     except Organization.DoesNotExist:
         response = _out_of_reach("This Callboard has no gym yet.")
     except DATABASE_FAULTS as fault:
-        logger.error("The feed's database does not answer (%s); a saved copy is sent.", type(fault).__name__)
+        logger.error(
+            "The feed's database does not answer (%s); a saved copy is sent if there is one.", type(fault).__name__
+        )
         copy = answers.saved(request, FEED, VIEW, now, lambda copy: copy.body)
         response = copy or _out_of_reach("The timetable cannot be read just now. Try again soon.")
     return response

@@ -17,12 +17,15 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from config.supervisor import HOST, CannotStart, Child, Supervisor, is_free, next_free_port, only_one_in
+from schedule import demo
 
 DEFAULT_SANDBOX_PORT = 8010
 # No talk among workers: here is one, and Ctrl-C is done a second sooner.
 ALONE = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 WORKER = ("worker", "--queues", "default", "--concurrency", "2", "--loglevel", "INFO", *ALONE)
 Say = Callable[[str], None]
+Login = tuple[str, str, str]
+"""Name, password, purpose."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +84,17 @@ def require_free(port: int, variable: str) -> None:
         )
 
 
-def prepare(say: Say) -> str:
-    """Bring the database up to date and fill an empty one with the demo gym; return the demo logins as text."""
+def prepare(say: Say) -> list[Login]:
+    """Bring the database up to date and fill an empty one with the demo gym; return the demo's logins."""
     executor = MigrationExecutor(connection)
     # Asking first saves two seconds at every later start: `migrate` also goes over all permissions.
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         say("Preparing the database.")
         call_command("migrate", interactive=False, verbosity=0)
     call_command("demo_gym", if_empty=True, stdout=StringIO())
-    logins = StringIO()
-    call_command("demo_gym", print_logins=True, stdout=logins)
+    logins = demo.logins()
     connection.close()
-    return logins.getvalue().strip()
+    return logins
 
 
 def children(ports: Ports) -> list[Child]:
@@ -129,7 +131,7 @@ def child_environment(ports: Ports) -> dict[str, str]:
     return {**defaults, **given, "CALLBOARD_DATA_DIR": str(settings.DATA_DIR)}
 
 
-def welcome(ports: Ports, logins: str, folder: Path) -> str:
+def welcome(ports: Ports, logins: list[Login], folder: Path) -> str:
     base = settings.BASE_URL
     lines = [
         "",
@@ -143,7 +145,8 @@ def welcome(ports: Ports, logins: str, folder: Path) -> str:
         f"  Logs        {folder / 'logs'}",
     ]
     if logins:
-        lines += ["", *(f"  {line}" for line in logins.splitlines())]
+        lines += ["", "  Demo logins (name / password)"]
+        lines += [f"    {f'{name} / {password}':<30} {purpose}" for name, password, purpose in logins]
     return "\n".join(
         [*lines, "", "This week's classes arrive within a minute of the first start. Stop with Ctrl-C.", ""]
     )

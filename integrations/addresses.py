@@ -41,7 +41,7 @@ class Resolved:
     """One address that was judged and may be connected to."""
 
     family: int
-    address: tuple[str | int, ...]
+    address: tuple[str | int | bytes, ...]
 
 
 def origin_of(url: str) -> Origin:
@@ -63,7 +63,7 @@ def origin_of(url: str) -> Origin:
 def resolve(host: str, port: int, *, allow_private: bool, timeout: float) -> list[Resolved]:
     """Return where this host is, or raise AddressRefused if any of its addresses is one we do not open.
 
-    Raises OSError when there is no such host, TimeoutError when the answer takes longer than `timeout` seconds.
+    Raises socket.gaierror when there is no such host, TimeoutError when the answer takes longer than `timeout` seconds.
     """
     if not allow_private and port < PRIVILEGED_PORTS and port not in SCHEMES.values():
         raise AddressRefused(f"port {port} is not a port of the web")
@@ -114,22 +114,22 @@ def _look_up(host: str, port: int, timeout: float) -> list[Resolved]:
     """Resolve in a thread of its own: the system's resolver knows no deadline, and a call must end on time."""
     if _is_literal(host):
         return _addresses(host, port, socket.AI_NUMERICHOST)
-    outcome: queue.SimpleQueue[list[Resolved] | OSError] = queue.SimpleQueue()
+    outcome: queue.SimpleQueue[list[Resolved] | socket.gaierror] = queue.SimpleQueue()
 
     def work() -> None:
         try:
             outcome.put(_addresses(host, port, 0))
-        except OSError as error:
+        except socket.gaierror as error:
             outcome.put(error)
-        except UnicodeError as error:  # a label that is too long or empty
-            outcome.put(OSError(str(error)))
+        except (OSError, UnicodeError) as error:  # the resolver itself failed; a label is empty or too long
+            outcome.put(socket.gaierror(socket.EAI_NONAME, str(error)))
 
     threading.Thread(target=work, name="resolve", daemon=True).start()
     try:
         found = outcome.get(timeout=timeout)
     except queue.Empty as error:
         raise TimeoutError(f"{host} could not be resolved in time") from error
-    if isinstance(found, OSError):
+    if isinstance(found, socket.gaierror):
         raise found
     return found
 

@@ -575,7 +575,7 @@ class _TimedReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         times = _times.get()
         self._sock.settimeout(min(times.left(), times.read_seconds))
-        count: int | None = self._raw.readinto(buffer)  # type: ignore[attr-defined]  # every raw stream has it
+        count: int | None = self._raw.readinto(buffer)
         return count
 
     def close(self) -> None:
@@ -592,14 +592,14 @@ class _TimedResponse(http.client.HTTPResponse):
 def _open_socket(connection: HTTPConnection, allow_private: bool) -> socket.socket:
     """Resolve the host once, judge its addresses, and connect to one of just these, all within the connect time."""
     timeout = connection.timeout
-    seconds = timeout if isinstance(timeout, int | float) else Limits.connect_seconds
+    seconds = timeout if isinstance(timeout, int | float) else Limits().connect_seconds
     ends_at = time.monotonic() + seconds
     try:
         found = addresses.resolve(connection.host, connection.port, allow_private=allow_private, timeout=seconds)
     except TimeoutError as error:
         raise ConnectTimeoutError(connection, str(error)) from error
-    except OSError as error:
-        raise NameResolutionError(connection.host, connection, error) from error  # type: ignore[arg-type]
+    except socket.gaierror as error:
+        raise NameResolutionError(connection.host, connection, error) from error
     failure: OSError = OSError("it has no address")
     for resolved in found:
         sock = socket.socket(resolved.family, socket.SOCK_STREAM)

@@ -16,7 +16,7 @@ SHORTEST_SECRET = 4
 """A shorter "secret" would blank ordinary words in every line."""
 TRACE_MARK = "    | "
 
-_SECRET_NAMES = (
+_TELLING_NAMES = (
     r"api[_-]?key|access[_-]?token|refresh[_-]?token|client[_-]?secret|sig(?:nature)?|secret|password|passwd|token"
 )
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -30,10 +30,10 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)((?:set-)?cookie['\"]?\s*[:=]\s*b?['\"]?)[^\r\n'\"]+"), r"\1" + REDACTED),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), r"\1 " + REDACTED),
     # Addresses carry secrets in their query, and sometimes before the host.
-    (re.compile(rf"(?i)([?&;](?:{_SECRET_NAMES}|key)=)[^&\s'\"<>#]*"), r"\1" + REDACTED),
+    (re.compile(rf"(?i)([?&;](?:{_TELLING_NAMES}|key)=)[^&\s'\"<>#]*"), r"\1" + REDACTED),
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s@'\"]+@"), r"\1" + REDACTED + "@"),
     # Named values in prose, JSON and reprs.
-    (re.compile(rf"(?i)\b((?:{_SECRET_NAMES})['\"]?\s*[:=]\s*b?['\"]?)[^\s'\",;&}})\]]+"), r"\1" + REDACTED),
+    (re.compile(rf"(?i)\b((?:{_TELLING_NAMES})['\"]?\s*[:=]\s*b?['\"]?)[^\s'\",;&}})\]]+"), r"\1" + REDACTED),
     # JSON web tokens, Fernet tokens, and long runs of mixed letters and digits; digests in lower-case hex stay readable.
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"), REDACTED),
     (

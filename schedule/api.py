@@ -101,7 +101,9 @@ def _timetable(request: HttpRequest) -> HttpResponseBase:
     except Organization.DoesNotExist:
         return answers.refusal(503, "no_gym", "This Callboard has no gym yet.")
     except DATABASE_FAULTS as fault:
-        logger.error("The timetable's database does not answer (%s); a saved copy is sent.", type(fault).__name__)
+        logger.error(
+            "The timetable's database does not answer (%s); a saved copy is sent if there is one.", type(fault).__name__
+        )
         copy = answers.saved(
             request, JSON, wish.code if wish else "", now, lambda copy: _with_age(copy, now, stale=True)
         )

@@ -4,7 +4,7 @@ CMS is a source like any other, so its rows go through the same comparison and t
 their own: staff keep them here, and they are never out of date.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -122,21 +122,21 @@ def _settle(
     source: str, incoming: Sequence[Incoming], organization: Organization, first: date, *, now: datetime, cause: str
 ) -> Applied:
     since, _ = Week.of(first).bounds(organization.zone)
-    ids = [item.external_id for item in incoming]
+    wanted = {item.external_id: item for item in incoming}
 
     def plan() -> Changes:
-        world = store.known(source, source, since=since, ids=ids)
-        rows = {key: row for key, row in world.rows.items() if not _is_over(row, incoming_of.get(key), now)}
+        # By id as well: a special event of an earlier week may have been put off.
+        world = store.known(source, source, since=since, ids=wanted)
+        over = {key for key, row in world.rows.items() if _is_over(row, wanted.get(key), now)}
         return compare(
-            rows,
-            [item for item in incoming if item.external_id in rows or item.external_id not in world.rows],
+            {key: row for key, row in world.rows.items() if key not in over},
+            [item for key, item in wanted.items() if key not in over],
             source=source,
             connection=source,
             based_on=world.revision,
-            removable=lambda row: row.starts_at >= now,
+            removable=lambda row: True,  # what is over was left out
         )
 
-    incoming_of: Mapping[str, Incoming] = {item.external_id: item for item in incoming}
     return store.settle(plan, cause=cause, now=now)
 
 

@@ -144,11 +144,12 @@ class _Question:
 
     def without_chosen(self, fallback_order: Sequence[str]) -> Decision:
         """Decide a week for which the chosen source cannot be trusted any more, or not yet."""
-        others = (self.facts_of(source) for source in dict.fromkeys(fallback_order) if source not in (self.chosen, CMS))
+        others = (self.facts_of(source) for source in fallback_order)
         stand_in = next((facts for facts in others if self._can_stand_in(facts)), self.facts_of(CMS))
         return self.show(stand_in, Word.FALLBACK) if stand_in.rows else self.last_resort()
 
     def _can_stand_in(self, facts: SourceFacts) -> bool:
+        """Whether a source other than CMS may: it has rows for this week from a reading within the stale limit."""
         age = self.age(facts)
         return bool(facts.rows) and age is not None and age <= self.stale_limit and _covers(facts, self.week)
 

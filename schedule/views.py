@@ -59,7 +59,10 @@ def timetable(request: HttpRequest) -> HttpResponseBase:
     except Organization.DoesNotExist:
         return answers.page(request, "schedule/begin.html")
     except DATABASE_FAULTS as fault:
-        logger.error("The timetable's database does not answer (%s); a saved copy is shown.", type(fault).__name__)
+        logger.error(
+            "The timetable's database does not answer (%s); a saved copy is shown if there is one.",
+            type(fault).__name__,
+        )
         copy = answers.saved(request, PAGE, wish.code if wish else "", now, _marked)
         return copy or answers.page(request, "schedule/unavailable.html", status=503)
 

@@ -65,6 +65,11 @@ def stop(connections: QuerySet[Connection], *, now: datetime) -> None:
         raise SyncAlreadyRunning("a sync is running just now; try again when it has ended")
 
 
+def resume(connection: Connection) -> None:
+    """Give back what `stop` took."""
+    SyncJob.objects.filter(connection=connection).update(lease_token=None, lease_until=None)
+
+
 def _remove_rows(connection: Connection, *, cause: str, now: datetime) -> None:
     source, key = connection.provider, connection.key
 

@@ -73,6 +73,7 @@ def leave_demo(*, now: datetime) -> None:
         else:
             # Its rows went with the demo's gym: "unchanged since last time" would leave the new one empty.
             held.supersede(connection, now)
+            connections.resume(connection)
             connections.start_over(connection, now=now)
 
 

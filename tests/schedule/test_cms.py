@@ -200,14 +200,16 @@ def test_what_was_held_this_week_stays_as_it_was_held(how: str) -> None:
     assert {day.split()[1] for day in days()[1:]} <= {"19:00"}
 
 
-def test_a_class_of_today_can_still_be_moved_into_the_past_of_the_day() -> None:
+@pytest.mark.parametrize(("clock", "moved"), [("18:00", "09:00"), ("09:00", "18:00")])
+def test_a_class_of_today_can_still_be_moved(clock: str, moved: str) -> None:
+    """It is ten o'clock: one of the two times is over, the other is not."""
     organization = gym()
-    made = slot(organization, weekday=3)
+    made = slot(organization, weekday=3, clock=clock)
     refresh(organization)
-    made.start_time = time(9)
+    made.start_time = time.fromisoformat(moved)
     made.save()
     refresh(organization)
-    assert days()[0] == "11-18 09:00"
+    assert days()[0] == f"11-18 {moved}"
 
 
 def test_the_days_of_this_week_that_have_passed_are_filled_when_a_gym_begins() -> None:
@@ -257,6 +259,17 @@ def test_a_special_event_follows_its_edits() -> None:
     SpecialEvent.objects.filter(pk=made.pk).update(is_active=False)
     assert refresh(organization) == (0, 0, 1)
     assert days() == []
+
+
+@pytest.mark.req("TT-15")
+def test_a_special_event_of_last_week_can_be_put_off_and_keeps_its_uid() -> None:
+    organization = gym()
+    made = special(organization, date(2026, 11, 14))
+    refresh(organization, NOW - timedelta(weeks=1))
+    uid = Event.objects.get().uid
+    SpecialEvent.objects.filter(pk=made.pk).update(date=date(2026, 11, 28))
+    assert refresh(organization) == (0, 1, 0)
+    assert (days(), Event.objects.get().uid) == (["11-28 10:00"], uid)
 
 
 def test_a_special_event_appears_when_the_eight_weeks_come_to_it() -> None:

@@ -160,6 +160,7 @@ def test_a_stand_in_past_its_own_interval_is_marked_as_old() -> None:
 def test_the_decision_says_how_old_its_data_are() -> None:
     saved = ask(source("fitbox", 30, 45), cms(35))
     assert (saved.data_at, saved.age, saved.stale) == (NOW - timedelta(minutes=30), timedelta(minutes=30), True)
+    assert ask(source("fitbox", -90, 45)).age == timedelta(0)  # the clock was set back
     live = ask(source("fitbox", 3, 45), cms(35))
     assert (live.age, live.stale) == (timedelta(minutes=3), False)
     staff = ask(DOWN, cms(35))

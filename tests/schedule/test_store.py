@@ -29,7 +29,9 @@ def values(**changed: object) -> EventValues:
     return replace(said, **changed)  # type: ignore[arg-type]  # names of its fields
 
 
-def write(*incoming: Incoming, source: str = "fitbox", cause: str = "run:1", read: SourceRead | None = None) -> store.Applied:
+def write(
+    *incoming: Incoming, source: str = "fitbox", cause: str = "run:1", read: SourceRead | None = None
+) -> store.Applied:
     world = store.known(source, "1", since=NOW - timedelta(days=30))
     changes = compare(
         world.rows, incoming, source=source, connection="1", based_on=world.revision, removable=lambda row: True
@@ -170,7 +172,11 @@ def test_a_class_on_a_closed_day_is_cancelled_with_the_closures_name(gym: Organi
     )
     store.reconsider(closure.first_on, closure.last_on, cause="user:1", now=NOW)
     event = the_event()
-    assert (event.status, event.status_reason, event.provider_values["status"]) == ("cancelled", "Melbourne Cup", "confirmed")
+    assert (event.status, event.status_reason, event.provider_values["status"]) == (
+        "cancelled",
+        "Melbourne Cup",
+        "confirmed",
+    )
     closure.delete()
     store.reconsider(date(2026, 11, 23), date(2026, 11, 23), cause="user:1", now=NOW)
     event = the_event()
@@ -178,7 +184,9 @@ def test_a_class_on_a_closed_day_is_cancelled_with_the_closures_name(gym: Organi
 
 
 def test_a_new_class_on_a_closed_day_arrives_cancelled(gym: Organization) -> None:
-    Closure.objects.create(organization=gym, name="Floor works", first_on=date(2026, 11, 23), last_on=date(2026, 11, 24))
+    Closure.objects.create(
+        organization=gym, name="Floor works", first_on=date(2026, 11, 23), last_on=date(2026, 11, 24)
+    )
     write(Incoming.of("c1", values()))
     assert the_event().status_reason == "Floor works"
 
