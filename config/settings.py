@@ -115,6 +115,8 @@ else:
         }
     }
     CELERY_BROKER_URL = "filesystem://"
+    # kombu's transport gives up when its folders are missing.
+    (DATA_DIR / "queue" / "control").mkdir(parents=True, exist_ok=True, mode=0o700)
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(DATA_DIR / "queue"),
         "data_folder_out": str(DATA_DIR / "queue"),

@@ -126,6 +126,12 @@ class EncryptedJSONField(_TextField):
             return seal(value)
         return Sealed(value or "")
 
+    def pre_save(self, model_instance: models.Model, add: bool) -> Sealed:
+        """Seal what is saved on the instance too, so that plain values do not stay on an object in memory."""
+        sealed = self.to_python(getattr(model_instance, self.attname))
+        setattr(model_instance, self.attname, sealed)
+        return sealed
+
     def get_prep_value(self, value: Any) -> str:
         return self.to_python(value).text
 

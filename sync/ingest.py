@@ -9,6 +9,7 @@ import time as clock
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,7 +23,8 @@ from integrations.models import Connection, ConnectionStatus
 from integrations.records import EventRecord, Fetched, Instant, ItemFinding, RecordStatus, Validator, WallTime
 from schedule import store, timetable
 from schedule.differences import Changes, ClosureValues, SourceRead
-from schedule.models import ClassType, Organization, Person, Place
+from schedule.models import ClassType, Organization
+from schedule.names import Named, Names
 from schedule.values import EventValues, Incoming, Live
 from sync import checks, held, leases, plan
 from sync.errors import LeaseLost, StaleDecision, SyncError
@@ -40,31 +42,6 @@ RENEW_EVERY_SECONDS = 5.0
 
 Progress = Callable[[str], None]
 """Called with what is being done, in words; for the command line."""
-
-
-@dataclass(slots=True)
-class Gym:
-    """What incoming names mean here: the zone, class types by any of their names, coaches, places."""
-
-    zone: ZoneInfo
-    class_types: Mapping[str, tuple[int, str, int]]
-    coaches: Mapping[str, int]
-    places: Mapping[str, int]
-
-    @classmethod
-    def load(cls, organization: Organization) -> "Gym":
-        types: dict[str, tuple[int, str, int]] = {}
-        for kind in ClassType.objects.filter(organization=organization):
-            for name in (*kind.synonyms, kind.name):
-                types[ClassType.key(str(name))] = (kind.pk, kind.name, kind.default_minutes)
-        people = Person.objects.filter(organization=organization, is_coach=True, is_active=True)
-        places = Place.objects.filter(organization=organization)
-        return cls(
-            organization.zone,
-            types,
-            {name.casefold(): pk for pk, name in people.values_list("pk", "name")},
-            {name.casefold(): pk for pk, name in places.values_list("pk", "name")},
-        )
 
 
 @dataclass(slots=True)
@@ -124,7 +101,9 @@ class _Work:
         if fetched.unchanged:
             self._finish_unchanged(fetched)
             return
-        imported = self._timed("validate", lambda: read_import(fetched, Gym.load(self.organization), self.asked))
+        imported = self._timed(
+            "validate", lambda: read_import(fetched, Names.of(self.organization), self.organization.zone, self.asked)
+        )
         self.run.total, self.run.invalid = fetched.total, imported.invalid
         self._keep_findings(imported.findings)
         checks.require_enough_valid(total=fetched.total, invalid=imported.invalid)
@@ -310,11 +289,13 @@ class _Work:
 # --- records -> events ------------------------------------------------------------------------------------------------
 
 
-def read_import(fetched: Fetched, gym: Gym, asked: tuple[date, date]) -> Import:
-    """Turn an answer's records into dated events: value rules, identity, weekly expansion, instants. Pure."""
+def read_import(fetched: Fetched, names: Names, zone: ZoneInfo, asked: tuple[date, date]) -> Import:
+    """Turn an answer's records into dated events: value rules, identity, weekly expansion, instants. Pure.
+
+    `zone` is the gym's, for times whose answer and record name none; `asked` are the gym's days, both included.
+    """
     result = Import(findings=list(fetched.findings))
     result.invalid = sum(finding.hard for finding in fetched.findings)
-    zone = _zone(fetched.zone, gym.zone)
     chosen: dict[str, EventRecord] = {}
     weekly: list[tuple[str, EventRecord]] = []
     keys: dict[str, int] = {}
@@ -341,7 +322,7 @@ def read_import(fetched: Fetched, gym: Gym, asked: tuple[date, date]) -> Import:
         chosen[external_id] = _newest(chosen.get(external_id), record, external_id, result)
     for external_id, occurrence in occurrences.ids.items():
         chosen.setdefault(external_id, occurrence)
-    values = _Reader(gym, zone, result)
+    values = _Reader(names, _zone(fetched.zone, zone), result)
     result.incoming = [values.incoming(external_id, record) for external_id, record in chosen.items()]
     return result
 
@@ -407,36 +388,45 @@ def _key(record: EventRecord, used: dict[str, int]) -> str:
     return f"{plan.KEY_MARK}{digest}" + (f".{used[digest]}" if used[digest] > 1 else "")
 
 
+_NOBODY = Named(None, "")
+
+
 class _Reader:
     """Turns one dated record into an event, remembering what names meant."""
 
-    def __init__(self, gym: Gym, zone: ZoneInfo, result: Import) -> None:
-        self.gym = gym
+    def __init__(self, names: Names, zone: ZoneInfo, result: Import) -> None:
         self.zone = zone
         self.result = result
-        self.types: dict[str, tuple[int | None, str, int]] = {}
+        self.unknown: set[str] = set()
+        # A week names the same few types, coaches and places over and over.
+        self.class_type = lru_cache(maxsize=1024)(names.class_type)
+        self.coach = lru_cache(maxsize=1024)(names.coach)
+        self.place = lru_cache(maxsize=1024)(names.place)
 
     def incoming(self, external_id: str, record: EventRecord) -> Incoming:
-        type_id, type_name, default_minutes = self._class_type(record.class_type)
-        starts_at, ends_at, zone = self._times(external_id, record, default_minutes)
-        person, place = record.instructor, record.place
+        kind = self.class_type(record.class_type)
+        if kind.id is None:
+            self._report_type(kind.name)
+        starts_at, ends_at, zone = self._times(external_id, record, kind.default_minutes)
+        person, coach = record.instructor, self.coach(record.instructor.name) if record.instructor else _NOBODY
+        place, here = record.place, self.place(record.place.name) if record.place else _NOBODY
         values = EventValues(
-            title=record.title or type_name,
+            title=self._title(record, kind.name),
             starts_at=starts_at,
             ends_at=ends_at,
             timezone=zone,
             status="cancelled" if record.status is RecordStatus.CANCELLED else "confirmed",
             description=record.notes,
             series_id=record.series_id,
-            place_id=self.gym.places.get(place.name.casefold()) if place else None,
-            location=place.name if place else "",
+            place_id=here.id,
+            location=here.name,
             room=place.room if place else "",
-            instructor_id=self.gym.coaches.get(person.name.casefold()) if person else None,
+            instructor_id=coach.id,
             instructor_key=person.external_id if person else "",
-            instructor_name=person.name if person else "",
+            instructor_name=coach.name,
             instructor_image=person.photo_url if person else "",
-            class_type_id=type_id,
-            class_type_name=type_name,
+            class_type_id=kind.id,
+            class_type_name=kind.name,
             level=record.level,
             capacity=record.capacity,
             external_url=record.external_url,
@@ -444,18 +434,15 @@ class _Reader:
         payload = orjson.dumps(record.payload, default=str) if record.payload else None
         return Incoming.of(external_id, values, Live(record.booked, record.waitlist), payload)
 
-    def _class_type(self, name: str) -> tuple[int | None, str, int]:
-        found = self.types.get(name)
-        if found is None:
-            found = self.gym.class_types.get(ClassType.key(name)) or (None, name, 60)
-            if found[0] is None and name:
-                self.result.findings.append(
-                    ItemFinding(
-                        "unknown_class_type", f"Class type {name!r} is not in the gym's list; shown as it came.", name
-                    )
-                )
-            self.types[name] = found
-        return found
+    def _title(self, record: EventRecord, type_name: str) -> str:
+        """Return the title; where the provider only repeats the class type, the gym's own spelling of it."""
+        return type_name if not record.title or record.title == record.class_type else record.title
+
+    def _report_type(self, name: str) -> None:
+        if name and name not in self.unknown:
+            self.unknown.add(name)
+            message = f"Class type {name!r} is not in the gym's list; shown as it came."
+            self.result.findings.append(ItemFinding("unknown_class_type", message, name))
 
     def _times(self, external_id: str, record: EventRecord, default_minutes: int) -> tuple[datetime, datetime, str]:
         when = record.when

@@ -503,7 +503,8 @@ def _kept(item: Payload, names: Fields) -> Payload:
             kept[name] = {
                 inner: value
                 for inner, limit in _KEPT_INSIDE.items()
-                if type(value := said.get(inner)) in _PLAIN
+                if inner in said
+                and type(value := said.get(inner)) in _PLAIN
                 and (type(value) is not str or (len(value) <= LONGEST[limit] and "\0" not in value))
             }
     return kept

@@ -101,7 +101,7 @@ def test_a_taken_port_ends_the_start_and_leaves_nothing_running(start):
     assert second.returncode == 1
     assert re.fullmatch(rf"callboard: Port {first.port} is taken by another program; .*\n", second.stderr)
     assert second.stdout == ""
-    assert first.timetable()
+    assert answers(first.port)
 
 
 @pytest.mark.req("X-23")

@@ -17,16 +17,20 @@ from integrations.records import (
     RecordStatus,
     WallTime,
 )
-from sync.ingest import Gym, Import, read_import
+from schedule.names import Named, NamedType, Names
+from sync.ingest import Import, read_import
 
 MELBOURNE = ZoneInfo("Australia/Melbourne")
 ASKED = (date(2026, 11, 23), date(2026, 12, 6))
 TUESDAY = date(2026, 11, 24)
-GYM = Gym(
-    MELBOURNE,
-    class_types={"crossfit": (1, "CrossFit", 60), "wod": (1, "CrossFit", 60), "mobility": (2, "Mobility", 45)},
-    coaches={"sam example": 7},
-    places={"main floor": 3},
+GYM = Names(
+    class_types={
+        "crossfit": NamedType(1, "CrossFit", 60),
+        "wod": NamedType(1, "CrossFit", 60),
+        "mobility": NamedType(2, "Mobility", 45),
+    },
+    coaches={"sam example": Named(7, "Sam Example")},
+    places={"main floor": Named(3, "Main floor")},
 )
 
 
@@ -52,7 +56,7 @@ def weekly(**changed: object) -> EventRecord:
 
 def read(*records: EventRecord, findings: Sequence[ItemFinding] = (), zone: str = "") -> Import:
     answer = Fetched(records=records, findings=findings, total=len(records), covered=ASKED, zone=zone)
-    return read_import(answer, GYM, ASKED)
+    return read_import(answer, GYM, MELBOURNE, ASKED)
 
 
 def rules(result: Import) -> list[str]:
@@ -147,7 +151,9 @@ def test_a_weekly_record_becomes_one_event_for_each_week_asked_for() -> None:
 def test_a_weekly_record_keeps_its_wall_clock_time_over_the_clock_change() -> None:
     asked = (date(2026, 9, 28), date(2026, 10, 11))  # clocks go forward on 4 October
     answer = Fetched(records=[weekly()], total=1, covered=asked)
-    starts = [item.values.starts_at.astimezone(MELBOURNE) for item in read_import(answer, GYM, asked).incoming]
+    starts = [
+        item.values.starts_at.astimezone(MELBOURNE) for item in read_import(answer, GYM, MELBOURNE, asked).incoming
+    ]
     assert [start.strftime("%d %H:%M %z") for start in starts] == ["29 06:00 +1000", "06 06:00 +1100"]
 
 
@@ -208,6 +214,6 @@ def test_the_answers_own_zone_is_used_and_a_records_zone_wins() -> None:
 def test_a_time_that_the_clock_change_skips_moves_forward_and_is_reported() -> None:
     asked = (date(2026, 10, 4), date(2026, 10, 4))
     skipped = dated(when=WallTime(time(2, 30), on=asked[0], minutes=60))
-    result = read_import(Fetched(records=[skipped], total=1, covered=asked), GYM, asked)
+    result = read_import(Fetched(records=[skipped], total=1, covered=asked), GYM, MELBOURNE, asked)
     assert result.incoming[0].values.starts_at.astimezone(MELBOURNE).strftime("%H:%M") == "03:30"
     assert rules(result) == ["clock_change"]

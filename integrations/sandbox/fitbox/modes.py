@@ -17,6 +17,7 @@ from integrations.sandbox.fitbox.week import (
     LOCATION_NAME,
     Payload,
     dated_classes,
+    instant_text,
     monday_of,
     weekly_slots,
 )
@@ -169,17 +170,6 @@ def null_coach(view: View) -> list[Payload]:
 
 def null_capacity(view: View) -> list[Payload]:
     return [{**item, "max_capacity": None} for item in view.ordinary()]
-
-
-def duplicates(view: View) -> list[Payload]:
-    """Every ninth class comes twice: after it, an older version of itself with other notes."""
-    items: list[Payload] = []
-    for position, item in enumerate(view.ordinary()):
-        items.append(item)
-        if position % 9 == 0:
-            older = datetime.fromisoformat(item["updated_at"]) - timedelta(days=1)
-            items.append({**item, "special_notes": "An older version.", "updated_at": f"{older:%Y-%m-%dT%H:%M:%SZ}"})
-    return items
 
 
 def unknown_types(view: View) -> list[Payload]:
@@ -372,7 +362,6 @@ MODES: dict[str, Mode] = {
         overbooked,
         null_coach,
         null_capacity,
-        duplicates,
         unknown_types,
         odd_weekdays,
         hostile_text,
@@ -385,8 +374,23 @@ MODES: dict[str, Mode] = {
 }
 # The classes are ordinary; the closed days come beside them (Schedule.holidays).
 MODES["holiday_week"] = ordinary
+# The copies are made after all edits, or an edit would make original and copy equally new.
+MODES["duplicates"] = ordinary
 # Their bookings do not grow, so their data stand still until someone edits them.
 STILL_MODES = frozenset({"bulk", "six_pages", "empty", "weekly_only"})
+
+
+def with_copies(mode: str, items: list[Any]) -> list[Any]:
+    """In the mode of duplicates every ninth class is followed by an older version of itself with other notes."""
+    if mode != "duplicates":
+        return items
+    doubled: list[Any] = []
+    for position, item in enumerate(items):
+        doubled.append(item)
+        if position % 9 == 0:
+            older = datetime.fromisoformat(item["updated_at"]) - timedelta(days=1)
+            doubled.append({**item, "special_notes": "An older version.", "updated_at": instant_text(older)})
+    return doubled
 
 
 def holidays_of(mode: str, today: date) -> list[Payload]:

@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from integrations.sandbox.clock import Clock
-from integrations.sandbox.fitbox.modes import MODES, STILL_MODES, View, holidays_of
+from integrations.sandbox.fitbox.modes import MODES, STILL_MODES, View, holidays_of, with_copies
 from integrations.sandbox.fitbox.week import (
     COACHES,
     CROSSFIT,
@@ -326,7 +326,7 @@ class Schedule:
         kept = [item for item in items if not (isinstance(item, dict) and item.get("id") in self._removed)]
         if not moved_away:
             kept = [item for item in kept if not self._is_moved_away(item, first, last)]
-        return kept, removed
+        return (with_copies(self.mode, kept) if self._raw is None else kept), removed
 
     def _without_vanished(self, items: list[Any], removed: dict[str, datetime]) -> Iterable[Any]:
         vanished = self._vanished
