@@ -77,10 +77,23 @@ def unseal(sealed: Sealed) -> dict[str, str]:
     return plain
 
 
+def is_current(sealed: Sealed) -> bool:
+    """Whether these values are encrypted under the first key already, or there is nothing to encrypt."""
+    if not sealed:
+        return True
+    try:
+        _ring(settings.CREDENTIAL_KEYS[:1]).decrypt(sealed.text.removeprefix(MARK).encode())
+    except InvalidToken:
+        return False
+    return sealed.text.startswith(MARK)
+
+
 def reseal(sealed: Sealed) -> Sealed:
     """Return the same values under the first key, without showing them to anybody. Raises DamagedCredential."""
     if not sealed:
         return sealed
+    if not sealed.text.startswith(MARK):
+        raise DamagedCredential("the stored credentials are not encrypted")
     try:
         return Sealed(MARK + _ring(settings.CREDENTIAL_KEYS).rotate(sealed.text[len(MARK) :].encode()).decode())
     except InvalidToken as error:

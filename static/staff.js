@@ -3,7 +3,7 @@
   "use strict";
 
   var POLL_MS = 700;
-  var PARTS = ["members-see", "source", "sync", "settings", "changes"];
+  var PARTS = ["members-see", "source", "sync", "changes"];
 
   function token(form) {
     return form.querySelector("input[name=csrfmiddlewaretoken]").value;
@@ -113,7 +113,7 @@
   }
 
   function watch(page, run) {
-    fetch(page.dataset.runs + run, { credentials: "same-origin" })
+    fetch(page.dataset.runs.replace(/0$/, run), { credentials: "same-origin" })
       .then(function (answer) {
         if (!answer.ok) throw new Error("The run's progress cannot be read. Load the page again.");
         return answer.json();
@@ -124,7 +124,7 @@
           setTimeout(watch, POLL_MS, page, run);
           return;
         }
-        renew(["members-see", "source", "sync", "changes"]).then(function () {
+        renew(PARTS).then(function () {
           say(said.message, said.status === "failed" || said.result === "held");
         });
       })

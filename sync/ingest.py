@@ -23,7 +23,7 @@ from integrations.models import Connection, ConnectionStatus
 from integrations.records import EventRecord, Fetched, Instant, ItemFinding, RecordStatus, Validator, WallTime
 from schedule import store, timetable
 from schedule.differences import Changes, ClosureValues, SourceRead
-from schedule.models import ClassType, Organization
+from schedule.models import ClassType, Organization, SourceState
 from schedule.names import Named, Names
 from schedule.values import EventValues, Incoming, Live
 from sync import checks, held, leases, plan
@@ -146,16 +146,21 @@ class _Work:
     def _where_from(self) -> tuple[str, Mapping[str, Validator]]:
         """Return the cursor and validators to ask with: none of either for a full, unconditional read.
 
-        Full: the first read, after any failure, when a person asked, and every 6 hours, whatever the validators say,
-        because a provider's ETag may stand still although its data moved.
+        Full: the first read, after any failure, when a person asked, when a new week has come within the horizon (its
+        classes are no change to the provider), and every 6 hours, whatever the validators say, because a provider's
+        ETag may stand still although its data moved.
         """
         now = timezone.now()
         stale = self.job.full_read_at is None or now - self.job.full_read_at >= FULL_READ_EVERY
-        if stale or self.job.failures or self.run.trigger != RunTrigger.SCHEDULE:
+        if stale or self.job.failures or self.run.trigger != RunTrigger.SCHEDULE or not self._covers_asked():
             return "", {}
         differences = self.connection.settings.get("differences", True)
         kept = {url: Validator(**values) for url, values in self.job.validators.items()}
         return (self.job.cursor if differences else ""), kept
+
+    def _covers_asked(self) -> bool:
+        mine = SourceState.objects.filter(source=self.connection.provider, connection=self.connection.key)
+        return mine.filter(covered_until__gte=self.asked[1]).exists()
 
     def _apply_or_hold(self, fetched: Fetched, imported: Import) -> None:
         now = timezone.now()

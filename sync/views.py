@@ -239,7 +239,8 @@ def _begin(form: StartGymForm) -> AbstractBaseUser | None:
         form.add_error(None, f"{str(refused)[:1].upper()}{str(refused)[1:]}.")
         return None
     except ValidationError as error:
-        form.add_error(None, error)
+        for name, reasons in error.message_dict.items():
+            form.add_error(name if name in form.fields else None, reasons)
         return None
     return user
 

@@ -13,14 +13,22 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from integrations.sandbox.clock import Clock
+from integrations.sandbox.fitbox.changes import (
+    added_class,
+    booked,
+    day_in_id,
+    day_of,
+    is_stamp,
+    minutes_of,
+    moved,
+    range_of_id,
+    stamped,
+)
 from integrations.sandbox.fitbox.modes import MODES, STILL_MODES, View, holidays_of, with_copies
 from integrations.sandbox.fitbox.week import (
     COACHES,
-    CROSSFIT,
     DAYS,
     DEFAULT_ZONE,
-    LOCATION_ID,
-    LOCATION_NAME,
     Payload,
     instant_text,
     monday_of,
@@ -133,9 +141,7 @@ class Schedule:
             inside = [day for day in holidays if first.isoformat() <= str(day.get("date")) <= last.isoformat()]
             gone = [{"id": key, "removed_at": instant_text(at)} for key, at in sorted(removed.items())]
             stamps = [
-                str(item["updated_at"])
-                for item in items
-                if isinstance(item, dict) and _is_stamp(item.get("updated_at"))
+                str(item["updated_at"]) for item in items if isinstance(item, dict) and is_stamp(item.get("updated_at"))
             ]
             # With the last edit, because a class that an edit took out of the range left no time behind in it.
             newest = datetime.fromisoformat(max([*stamps, instant_text(self._changed_at)]))
@@ -143,7 +149,7 @@ class Schedule:
 
     def find(self, key: str) -> Payload:
         """The class with this id, as listed. Raises LookupError."""
-        ranges = [self._last_range, _range_of_id(key), self.whole_range()]
+        ranges = [self._last_range, range_of_id(key), self.whole_range()]
         with self._lock:
             for first, last in filter(None, ranges):
                 for item in self.listing(first, last, moved_away=True).items:
@@ -198,7 +204,7 @@ class Schedule:
         with self._lock:
             item = self.find(key)
             former = self._overrides.get(key)
-            origin = former.origin if former else _day(item.get("date"))
+            origin = former.origin if former else day_of(item.get("date"))
             merged = {**(former.fields if former else {}), **fields}
             self._overrides[key] = _Override(merged, self._touch(), origin)
 
@@ -211,14 +217,14 @@ class Schedule:
             if key in self._removed:
                 at = self._touch()
                 del self._removed[key]
-                self._overrides[key] = _Override({"status": "active"}, at, _day_in_id(key))
+                self._overrides[key] = _Override({"status": "active"}, at, day_in_id(key))
             else:
                 self.set_fields(key, status="active")
 
     def move(self, key: str, *, start_time: str, on: date | None = None) -> None:
         """Give a class another start, and with `on` another day, keeping its length."""
         item = self.find(key)
-        fields = _moved(item, _minutes(start_time) - _minutes(item["start_time"]))
+        fields = moved(item, minutes_of(start_time) - minutes_of(item["start_time"]))
         if on:
             fields |= {"date": on.isoformat(), "day_of_week": DAYS[on.weekday()]}
         self.set_fields(key, **fields)
@@ -251,18 +257,18 @@ class Schedule:
         with self._lock:
             at = self._touch()
             key = fields.pop("id", f"cls_added{len(self._added) + 1}_{on:%Y%m%d}")
-            self._added.append({**_added(key, on, start_time), "updated_at": instant_text(at), **fields})
+            self._added.append({**added_class(key, on, start_time), "updated_at": instant_text(at), **fields})
             return str(key)
 
     # Edits of all classes
 
     def shift(self, minutes: int) -> None:
         """Move every class by so many minutes, as a time-zone fault would."""
-        self._everywhere(lambda item: {**item, **_moved(item, minutes)})
+        self._everywhere(lambda item: {**item, **moved(item, minutes)})
 
     def grow_bookings(self, by: int = 1) -> None:
         """Let so many more people book every class, up to its places; the rest wait."""
-        self._everywhere(lambda item: _booked(item, by))
+        self._everywhere(lambda item: booked(item, by))
 
     def set_all(self, **fields: Any) -> None:
         """Set fields of every class."""
@@ -352,13 +358,13 @@ class Schedule:
         if override:
             item = {**item, **override.fields}
             times.append(override.at)
-        return _stamped(item, times)
+        return stamped(item, times)
 
     def _moved_here(self, first: date, last: date) -> list[Any]:
         """Classes of other days that an edit moved into the range."""
         found: list[Any] = []
         for key, override in self._overrides.items():
-            to = _day(override.fields.get("date"))
+            to = day_of(override.fields.get("date"))
             came = override.origin and to and first <= to <= last and not first <= override.origin <= last
             if came and override.origin and self._raw is None:
                 found += [item for item in self._base(override.origin, override.origin) if item.get("id") == key]
@@ -369,93 +375,5 @@ class Schedule:
 
     def _is_moved_away(self, item: Any, first: date, last: date) -> bool:
         override = self._overrides.get(str(item.get("id"))) if isinstance(item, dict) else None
-        to = _day(override.fields.get("date")) if override else None
+        to = day_of(override.fields.get("date")) if override else None
         return to is not None and not first <= to <= last
-
-
-def _stamped(item: Payload, times: list[datetime]) -> Payload:
-    if not times:
-        return item
-    newest = instant_text(max(times))
-    own = item.get("updated_at")
-    return {**item, "updated_at": max(str(own), newest) if _is_stamp(own) else newest}
-
-
-def _is_stamp(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", value) is not None
-
-
-def _moved(item: Payload, minutes: int) -> Payload:
-    """The fields of a class that change when it starts so many minutes later; items without a start stay."""
-    starts = item.get("start_time")
-    if not isinstance(starts, str) or not re.fullmatch(r"\d\d:\d\d", starts):
-        return {}
-    days, start = divmod(_minutes(starts) + minutes, 1440)
-    fields: Payload = {"start_time": _clock_text(start)}
-    if isinstance(item.get("end_time"), str):
-        fields["end_time"] = _clock_text(_minutes(item["end_time"]) + minutes)
-    day = _day(item.get("date"))
-    if day:
-        day += timedelta(days=days)
-        fields |= {"date": day.isoformat(), "day_of_week": DAYS[day.weekday()]}
-    elif days and item.get("day_of_week") in DAYS:
-        fields["day_of_week"] = DAYS[(DAYS.index(item["day_of_week"]) + days) % 7]
-    return fields
-
-
-def _booked(item: Payload, by: int) -> Payload:
-    booked, capacity = item.get("current_bookings"), item.get("max_capacity")
-    if not isinstance(booked, int):
-        return item
-    wanted = booked + by
-    places = capacity if isinstance(capacity, int) else wanted
-    waiting = int(item.get("waitlist_count") or 0) + max(wanted - places, 0)
-    return {**item, "current_bookings": min(wanted, places), "waitlist_count": waiting}
-
-
-def _added(key: object, on: date, start_time: str) -> Payload:
-    end = _clock_text(_minutes(start_time) + CROSSFIT.minutes)
-    return {
-        "id": key,
-        "series_id": None,
-        "day_of_week": DAYS[on.weekday()],
-        "date": on.isoformat(),
-        "start_time": start_time,
-        "end_time": end,
-        "duration_minutes": CROSSFIT.minutes,
-        "class_type": CROSSFIT.name,
-        "instructor": COACHES[0].payload(),
-        "max_capacity": CROSSFIT.capacity,
-        "current_bookings": 0,
-        "waitlist_count": 0,
-        "special_notes": None,
-        "status": "active",
-        "location": {"id": LOCATION_ID, "name": LOCATION_NAME, "room": CROSSFIT.room},
-    }
-
-
-def _minutes(text: str) -> int:
-    hours, _, minutes = text.partition(":")
-    return int(hours) * 60 + int(minutes)
-
-
-def _clock_text(minutes: int) -> str:
-    hours, rest = divmod(minutes % 1440, 60)
-    return f"{hours:02d}:{rest:02d}"
-
-
-def _day(value: object) -> date | None:
-    try:
-        return date.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _day_in_id(key: str) -> date | None:
-    found = re.search(r"_(\d{8})(?:_|$)", key)
-    return _day(f"{found[1][:4]}-{found[1][4:6]}-{found[1][6:]}") if found else None
-
-
-def _range_of_id(key: str) -> tuple[date, date] | None:
-    day = _day_in_id(key)
-    return (day, day) if day else None
