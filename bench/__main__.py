@@ -6,8 +6,8 @@ import platform
 import statistics
 import subprocess
 import sys
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,6 +17,8 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import psycopg
+
+from bench.control import control
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
@@ -35,15 +37,20 @@ class Row:
 
 
 def main() -> int:
-    from integrations.sandbox.sandbox import Sandbox  # noqa: F401, PLC0415 - fail early when the tree is broken
-
     with sandbox_process() as address:
-        small = [repetition(1_000, address) for _ in range(REPETITIONS)]
-        large = [repetition(10_000, address) for _ in range(REPETITIONS)]
+        small, large = (measure(events, address) for events in (1_000, 10_000))
     rows = judge(small, large)
     show(rows, large)
     save(rows, small, large)
     return 0 if all(row.reached for row in rows) else 1
+
+
+def measure(events: int, sandbox: str) -> list[dict[str, Any]]:
+    """Return the repetitions for that many events. One more goes first and is thrown away: the sandbox, whose own work
+    is not what is measured, makes its pages when they are first asked for, and keeps them."""
+    control(sandbox, "switches", {"rate_limit": None})
+    control(sandbox, "mode", {"mode": "bulk", "count": events})
+    return [repetition(events, sandbox) for _ in range(1 + REPETITIONS)][1:]
 
 
 def judge(small: list[dict[str, Any]], large: list[dict[str, Any]]) -> list[Row]:

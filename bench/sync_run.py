@@ -7,10 +7,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import django
 
@@ -21,6 +19,7 @@ from django.core.management import call_command  # noqa: E402 - Django must be s
 from django.db import connection as database  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
+from bench.control import control  # noqa: E402
 from integrations.models import Connection  # noqa: E402
 from integrations.sandbox import SANDBOX_FITBOX_KEY  # noqa: E402
 from schedule.models import Event, Organization  # noqa: E402
@@ -34,9 +33,6 @@ BOUNDED = ("sync_run", "sync_syncjob", "integrations_credentialuse", "schedule_s
 
 def main(events: int, sandbox: str) -> dict[str, Any]:
     connection = prepare(sandbox)
-    control(sandbox, "switches", {"rate_limit": 1_000_000})
-    control(sandbox, "mode", {"mode": "bulk", "items": events})
-    warm(sandbox)
     idle = memory("VmRSS")
     first = timed_run(connection, RunTrigger.MANUAL)
     peak = memory("VmHWM")
@@ -128,22 +124,5 @@ def memory(name: str) -> int:
     return int(line.split()[1])
 
 
-def warm(sandbox: str) -> None:
-    """Let the sandbox make its pages before the clock runs: its own work is not what is measured."""
-    control(sandbox, "warm", {})
-
-
-def control(sandbox: str, what: str, body: dict[str, object]) -> None:
-    request = Request(  # noqa: S310 - a loopback address of our own
-        f"{sandbox}/_control/fitbox/{what}",
-        data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urlopen(request, timeout=30) as answer:  # noqa: S310
-        answer.read()
-
-
-Step = Callable[[], float]
-
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]), sys.argv[2])))
+    print(json.dumps(main(int(sys.argv[1]), sys.argv[2].rstrip("/"))))
