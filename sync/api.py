@@ -25,10 +25,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView, set_rollback
 
 from schedule.models import Organization
-from sync import controls, runs, sources, views
+from sync import controls, sources, words
 from sync.controls import OF_CONNECTION, Standing
 from sync.errors import TooSoon
 from sync.models import Run, RunResult, RunState, RunTrigger
+from sync.rights import may_change_source, may_see_source
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +140,9 @@ class BoundedJSONParser(JSONParser):
         except RecursionError as error:
             raise exceptions.ParseError("The JSON is nested too deeply.") from error
         except exceptions.ParseError as error:
-            raise exceptions.ParseError("The body is not JSON. Send an object such as {\"dataSource\": \"cms\"}.") from error
+            raise exceptions.ParseError(
+                'The body is not JSON. Send an object such as {"dataSource": "cms"}.'
+            ) from error
 
 
 class SettingsSerializer(serializers.Serializer[Any]):
@@ -245,10 +248,8 @@ class MaySeeSettings(BasePermission):
     message = "This takes the right to change the timetable's settings."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        user = request.user
-        if not user.is_authenticated or not user.is_staff:
-            return False
-        return views.may_view(user) if request.method in ("GET", "HEAD", "OPTIONS") else views.may_change(user)
+        reading = request.method in ("GET", "HEAD", "OPTIONS")
+        return may_see_source(request.user) if reading else may_change_source(request.user)
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -290,7 +291,7 @@ class TimetableSettingsView(StaffView):
             _save(change, request, now)
             chosen = change.get("dataSource")
             run = sources.choose(chosen, user=request.user, now=now) if chosen else None
-        message = views.chosen_words(chosen, run) if chosen else "The settings are saved and in force."
+        message = words.of_choice(chosen, run) if chosen else "The settings are saved and in force."
         document = settings_document(controls.standing(now))
         return Response({**document, "runId": run.pk if run else None, "message": message})
 
@@ -302,19 +303,21 @@ class TriggerSyncView(StaffView):
         request=None,
         responses={
             202: StartedSerializer,
-            429: OpenApiResponse(TooSoonSerializer, description="The provider asked to wait; Retry-After says how long"),
+            429: OpenApiResponse(
+                TooSoonSerializer, description="The provider asked to wait; Retry-After says how long"
+            ),
             **REFUSALS,
         },
     )
     def post(self, request: Request) -> Response:
         now = timezone.now()
         standing = controls.standing(now)
-        if (refusal := views.cannot_sync(standing)) or standing.connection is None:
+        if (refusal := words.why_no_sync(standing)) or standing.connection is None:
             raise Refused(409, "cannot_sync", refusal)
         try:
             run = sources.start(standing.connection, RunTrigger.MANUAL, user=request.user, now=now)
         except TooSoon as refused:
-            message = views.too_soon_words(refused, standing)
+            message = words.of_pause(refused, standing.booking_source)
             raise Refused(429, refused.code, message, retry_at=refused.until) from refused
         answer = {"runId": run.pk, "status": run.state, "joined": run.created_at < now}
         return Response(answer, status=202)
@@ -347,7 +350,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "source": run.source,
         "trigger": run.trigger,
         "progress": run.progress,
-        "message": runs.sentence(run),
+        "message": words.of_run(run),
         "timestamp": instant(run.created_at),
         "startedAt": instant(run.started_at),
         "completedAt": instant(run.completed_at),

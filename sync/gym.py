@@ -15,7 +15,6 @@ from schedule import demo, store
 from schedule.models import Organization, TimetableSettings
 from sync import connections, held
 
-
 DEMO_MARK = "demo"
 """In the settings of a connection to the sandbox; a key that a person enters takes it away."""
 

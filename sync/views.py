@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 
 from django.contrib import admin, messages
 from django.contrib.auth import login
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,20 +16,18 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from schedule import board
 from schedule.models import Organization
-from sync import audit, controls, gym, sources
+from sync import audit, controls, gym, sources, words
 from sync.controls import CMS, Standing
 from sync.errors import SyncAlreadyRunning, TooSoon
 from sync.forms import EXPLANATIONS, ControlsForm, SourceForm, StartGymForm
 from sync.models import Run, RunTrigger
+from sync.rights import may_change_source, may_see_source
 
-CHANGE = "schedule.change_timetablesettings"
-VIEW = "schedule.view_timetablesettings"
 LINES_SHOWN = 100
 
 
@@ -46,20 +44,12 @@ class Option:
     was_read: bool
 
 
-def may_view(user: AbstractBaseUser | AnonymousUser) -> bool:
-    return user.has_perm(VIEW) or user.has_perm(CHANGE)  # type: ignore[union-attr]  # our users have permissions
-
-
-def may_change(user: AbstractBaseUser | AnonymousUser) -> bool:
-    return bool(user.has_perm(CHANGE))  # type: ignore[union-attr]  # as above
-
-
 # --- the data source --------------------------------------------------------------------------------------------------
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def timetable_source(request: HttpRequest) -> HttpResponse:
-    if not may_view(request.user) or (request.method == "POST" and not may_change(request.user)):
+    if not may_see_source(request.user) or (request.method == "POST" and not may_change_source(request.user)):
         raise PermissionDenied
     try:
         if request.method == "POST":
@@ -74,29 +64,16 @@ def _choose(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, source_error=" ".join(form.errors["data_source"]), status=400)
     chosen = form.cleaned_data["data_source"]
-    words = sources.names()[chosen]
     try:
         run = sources.choose(chosen, user=_user(request), now=timezone.now())
     except (ValidationError, DatabaseError):
         return _page(
             request,
-            source_error=f"{words} could not be saved, so the former choice holds. Try again in a moment.",
+            source_error=f"{sources.names()[chosen]} could not be saved, so the former choice holds. Try again in a moment.",
             status=503,
         )
-    messages.success(request, chosen_words(chosen, run))
+    messages.success(request, words.of_choice(chosen, run))
     return HttpResponseRedirect(_address(run))
-
-
-def chosen_words(chosen: str, run: Run | None) -> str:
-    """Return what to tell the person who chose a source."""
-    if chosen == CMS:
-        return "Members now see the manual timetable."
-    words = sources.names()[chosen]
-    if run is not None:
-        return f"Members now see {words}. A sync has started."
-    if sources.connection_of(chosen) is None:
-        return f"{words} is chosen, but there is no connection yet: members see the manual timetable until you add one."
-    return f"Members now see {words}. The next sync follows by itself."
 
 
 def _save(request: HttpRequest) -> HttpResponse:
@@ -111,37 +88,19 @@ def _save(request: HttpRequest) -> HttpResponse:
 @require_POST
 def sync_now(request: HttpRequest) -> HttpResponse:
     """Start a sync, or join the one at work; the way without script."""
-    if not may_change(request.user):
+    if not may_change_source(request.user):
         raise PermissionDenied
     now = timezone.now()
     standing = controls.standing(now)
-    if (refusal := cannot_sync(standing)) or standing.connection is None:
+    if (refusal := words.why_no_sync(standing)) or standing.connection is None:
         messages.error(request, refusal)
         return redirect("admin:timetable-source")
     try:
         run = sources.start(standing.connection, RunTrigger.MANUAL, user=_user(request), now=now)
     except TooSoon as refused:
-        messages.warning(request, too_soon_words(refused, standing))
+        messages.warning(request, words.of_pause(refused, standing.booking_source))
         return redirect("admin:timetable-source")
     return HttpResponseRedirect(_address(run))
-
-
-def cannot_sync(standing: Standing) -> str:
-    """Return why no sync can be started now, in words; empty when one can."""
-    if not standing.booking_source:
-        return "No booking system is offered here, so there is nothing to sync."
-    words = sources.names()[standing.booking_source]
-    if standing.connection is None:
-        return f"There is no connection for {words} yet. Add one under Connections, with its address and key."
-    if not standing.connection.is_enabled:
-        return f"Syncing with {words} is turned off. Turn it on in the settings of the timetable data source."
-    return ""
-
-
-def too_soon_words(refused: TooSoon, standing: Standing) -> str:
-    words = sources.names()[standing.booking_source]
-    at = date_format(timezone.localtime(refused.until), "H:i:s")
-    return f"{words} asked for a pause. The next sync is possible at {at}."
 
 
 def _page(
@@ -158,8 +117,8 @@ def _page(
         "source_error": source_error,
         "form": form or ControlsForm(standing=standing),
         "entries": audit.recent(standing.connection),
-        "may_change": may_change(request.user),
-        "cannot_sync": cannot_sync(standing),
+        "may_change": may_change_source(request.user),
+        "cannot_sync": words.why_no_sync(standing),
         "promise_is_broken": standing.chosen != CMS
         and standing.controls.interval_minutes > controls.PROMISED_INTERVAL_MINUTES,
         "promised_interval": controls.PROMISED_INTERVAL_MINUTES,
@@ -172,11 +131,11 @@ def _page(
 
 def _options(standing: Standing) -> Iterable[Option]:
     now = timezone.now()
-    for name, words in sources.names().items():
+    for name, title in sources.names().items():
         is_chosen = name == standing.chosen
         difference = None if is_chosen else sources.difference(standing.chosen, name, now=now)
         was_read = name == CMS or (name == standing.booking_source and standing.last_sync is not None)
-        yield Option(name, words, EXPLANATIONS.get(name, ""), is_chosen, difference, was_read)
+        yield Option(name, title, EXPLANATIONS.get(name, ""), is_chosen, difference, was_read)
 
 
 def _address(run: Run | None) -> str:
@@ -187,7 +146,7 @@ def _address(run: Run | None) -> str:
 
 def summary(request: HttpRequest) -> Mapping[str, Any] | None:
     """Return what the admin's front page says about the source; None for those who may not see it, or without a gym."""
-    if not may_view(request.user):
+    if not may_see_source(request.user):
         return None
     now = timezone.now()
     try:

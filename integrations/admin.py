@@ -1,0 +1,268 @@
+"""Connections as staff edit them: the key goes in and never comes out, and a test answers in words before saving.
+
+`sync.admin` registers the connections, for what follows from a change (a run that is due, rows that go) lives above.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from integrations import adapters, credentials, redaction
+from integrations.adapters.base import Verification
+from integrations.credentials import DamagedCredential
+from integrations.models import Connection, CredentialUse
+
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin[Any]
+    _ModelForm = forms.ModelForm[Connection]
+else:
+    _ModelAdmin = admin.ModelAdmin
+    _ModelForm = forms.ModelForm
+
+KEY = "api_key"
+ENDING = "key_ending"
+"""In the connection's settings: the last characters of its key, so that showing them decrypts nothing."""
+ENDING_LENGTH = 4
+SHORTEST_WITH_ENDING = 12
+"""Of a shorter key the last four characters would tell too much."""
+
+
+class ConnectionForm(_ModelForm):
+    provider = forms.ChoiceField()
+    profile = forms.ChoiceField(required=False, label="Form of the API")
+    key = forms.CharField(
+        required=False,
+        max_length=500,
+        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password", "class": "vTextField"}),
+    )
+
+    class Meta:
+        model = Connection
+        fields = [
+            "provider",
+            "name",
+            "base_url",
+            "profile",
+            "is_enabled",
+            "interval_minutes",
+            "timeout_seconds",
+            "retries",
+            "calls_per_minute",
+        ]
+        help_texts = {
+            "base_url": "Where the provider is asked, e.g. https://api.example.com. Empty: the address of the environment."
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "provider" not in self.fields:  # shown to those who may only look
+            return
+        choices = {name: provider.display_name for name, provider in adapters.PROVIDERS.items()}
+        profiles = {
+            name: words for provider in adapters.PROVIDERS.values() for name, words in provider.profiles.items()
+        }
+        self.fields["provider"].choices = choices.items()  # type: ignore[attr-defined]  # a ChoiceField
+        self.fields["profile"].choices = profiles.items()  # type: ignore[attr-defined]  # a ChoiceField
+        # Rows are known by their provider: another one is another connection.
+        self.fields["provider"].disabled = self.instance.pk is not None
+        self.fields["key"].help_text = key_words(self.instance) + " Leave empty to keep it as it is."
+
+    def clean_key(self) -> str:
+        key = str(self.cleaned_data.get("key") or "")
+        # The header that carries it takes visible ASCII only; anything else came with copy and paste.
+        if not all("!" <= character <= "~" for character in key):
+            raise forms.ValidationError("A key has no spaces, line breaks or accents. Copy it again.")
+        return key
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        address, key = cleaned.get("base_url", ""), cleaned.get("key", "")
+        moved = address != (
+            Connection.objects.filter(pk=self.instance.pk).values_list("base_url", flat=True).first() or ""
+        )
+        if address and moved and not key and "key" not in self.errors:
+            # Else whoever may change the address could have the stored key sent to a server of their own.
+            self.add_error(
+                "key", "Enter the key together with the new address: a key is only sent where it was meant for."
+            )
+        return cleaned
+
+    @property
+    def has_new_key(self) -> bool:
+        return bool(self.cleaned_data.get("key"))
+
+    def seal(self, connection: Connection) -> None:
+        """Put the new key into the connection, encrypted, with its ending for people to know it by."""
+        key = self.cleaned_data["key"]
+        redaction.protect(key)
+        connection.credentials = credentials.seal({KEY: key})
+        connection.settings = {
+            **connection.settings,
+            ENDING: key[-ENDING_LENGTH:] if len(key) >= SHORTEST_WITH_ENDING else "",
+        }
+
+
+def key_words(connection: Connection) -> str:
+    """Return what may be shown of the stored key."""
+    if not connection.credentials:
+        return "No key is stored."
+    ending = connection.settings.get(ENDING)
+    return f"The stored key ends in ••••{ending}." if ending else "A key is stored."
+
+
+@method_decorator(sensitive_post_parameters("key"), name="changeform_view")
+class ConnectionAdmin(_ModelAdmin):
+    form = ConnectionForm
+    change_form_template = "admin/integrations/connection/change_form.html"
+    list_display = ["name", "provider_name", "is_enabled", "status", "interval_minutes"]
+    readonly_fields = ["status", "status_text", "stored_key"]
+    fieldsets = [
+        (None, {"fields": ["provider", "name", "base_url", "profile", "key", "stored_key"]}),
+        ("Sync", {"fields": ["is_enabled", "interval_minutes", "status", "status_text"]}),
+        ("Limits", {"fields": ["timeout_seconds", "retries", "calls_per_minute"]}),
+    ]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Connection | None = None) -> Any:
+        """Show the key's field to those who may change it, and what may be seen of it to the others."""
+        hidden = "stored_key" if self._may_edit(request, obj) else "key"
+        return [
+            (title, {**options, "fields": [name for name in options["fields"] if name != hidden]})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
+
+    def get_form(self, request: HttpRequest, obj: Connection | None = None, change: bool = False, **kwargs: Any) -> Any:
+        # The key is no column, so the factory must not look for one.
+        kwargs["fields"] = [name for name in ConnectionForm.Meta.fields if self._may_edit(request, obj)]
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def _may_edit(self, request: HttpRequest, obj: Connection | None) -> bool:
+        return self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        """Offer no deletion of many: each takes its classes off the timetable."""
+        return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
+
+    @admin.display(description="provider", ordering="provider")
+    def provider_name(self, connection: Connection) -> str:
+        return adapters.display_name(connection.provider)
+
+    @admin.display(description="key")
+    def stored_key(self, connection: Connection) -> str:
+        return key_words(connection)
+
+    def save_model(self, request: HttpRequest, obj: Connection, form: ConnectionForm, change: bool) -> None:  # type: ignore[override]  # our own form
+        if form.has_new_key:
+            form.seal(obj)
+        super().save_model(request, obj, form, change)
+        if form.has_new_key:
+            purpose = "key entered in the admin"
+        elif change and form.changed_data:
+            purpose = f"changed: {', '.join(form.changed_data)}"
+        else:
+            return
+        credentials.record_use(obj, "change", actor=_actor(request), purpose=purpose[:200])
+
+    # --- the test
+
+    def get_urls(self) -> list[URLPattern]:
+        tests = [
+            path("test/", self.admin_site.admin_view(self.test_new), name="integrations_connection_test_new"),
+            path("<int:number>/test/", self.admin_site.admin_view(self.test), name="integrations_connection_test"),
+        ]
+        return [*tests, *super().get_urls()]
+
+    def test_new(self, request: HttpRequest) -> HttpResponse:
+        return self._test(request, None)
+
+    def test(self, request: HttpRequest, number: int) -> HttpResponse:
+        return self._test(request, Connection.objects.filter(pk=number).first())
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, obj: Connection | None = None, **kwargs: Any
+    ) -> Any:
+        new = reverse("admin:integrations_connection_test_new")
+        context["test_address"] = reverse("admin:integrations_connection_test", args=[obj.pk]) if obj else new
+        context["may_test"] = self._may_edit(request, obj)
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    @method_decorator(require_POST)
+    @method_decorator(sensitive_post_parameters("key"))
+    def _test(self, request: HttpRequest, connection: Connection | None) -> HttpResponse:
+        """Try what the form says, unsaved, and answer in words: as JSON to a script, as a page otherwise."""
+        if not self._may_edit(request, connection):
+            raise PermissionDenied
+        form = ConnectionForm(request.POST, instance=connection)
+        found = try_form(form, actor=_actor(request))
+        status = 200 if found else 400
+        said = found or Verification(False, _faults(form))
+        if request.accepts("text/html"):
+            context = self.admin_site.each_context(request) | {"title": "Test connection", "said": said}
+            return TemplateResponse(request, "admin/integrations/connection/test.html", context, status=status)
+        return JsonResponse({"ok": said.ok, "text": said.text}, status=status)
+
+
+NEEDED = ("provider", "base_url", "profile", "key")
+
+
+def try_form(form: ConnectionForm, *, actor: str) -> Verification | None:
+    """Try the address and the key of a form, the stored key if none was entered; None when the form cannot be tried."""
+    form.is_valid()
+    if any(name in form.errors for name in NEEDED):
+        return None
+    said = form.cleaned_data
+    stored = Connection.objects.filter(pk=form.instance.pk).first()
+    CredentialUse.objects.create(
+        connection=stored,
+        connection_name=stored.name if stored else str(said.get("name", ""))[:100],
+        action="test",
+        actor=actor,
+        purpose="tested before saving",
+        at=timezone.now(),
+    )
+    secrets: Mapping[str, str] = {KEY: said["key"]} if said["key"] else {}
+    try:
+        if stored and not secrets:
+            secrets = credentials.read(stored, actor=actor, purpose="test")
+    except DamagedCredential:
+        return Verification(False, "The stored key cannot be read any more. Enter it again.")
+    return adapters.try_source(said["provider"], said["base_url"], said["profile"], secrets)
+
+
+def _faults(form: ConnectionForm) -> str:
+    reasons: Mapping[str, list[dict[str, str]]] = json.loads(form.errors.as_json())
+    first = next(name for name in NEEDED if name in reasons)
+    label = form.fields[first].label or first.replace("_", " ").capitalize()
+    return f"{label}: {reasons[first][0]['message']}"
+
+
+def _actor(request: HttpRequest) -> str:
+    return f"user:{request.user.pk}"
+
+
+@admin.register(CredentialUse)
+class CredentialUseAdmin(_ModelAdmin):
+    """The audit; nobody edits it."""
+
+    list_display = ["at", "action", "connection_name", "actor", "purpose"]
+    list_filter = ["action", "at"]
+    search_fields = ["connection_name", "actor"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: CredentialUse | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: CredentialUse | None = None) -> bool:
+        return False
