@@ -161,7 +161,7 @@ class ConnectionAdmin(_ModelAdmin):
     def stored_key(self, connection: Connection) -> str:
         return key_words(connection)
 
-    def save_model(self, request: HttpRequest, obj: Connection, form: ConnectionForm, change: bool) -> None:  # type: ignore[override]  # our own form
+    def save_model(self, request: HttpRequest, obj: Connection, form: ConnectionForm, change: bool) -> None:
         if form.has_new_key:
             form.seal(obj)
         super().save_model(request, obj, form, change)
@@ -188,13 +188,12 @@ class ConnectionAdmin(_ModelAdmin):
     def test(self, request: HttpRequest, number: int) -> HttpResponse:
         return self._test(request, Connection.objects.filter(pk=number).first())
 
-    def render_change_form(
-        self, request: HttpRequest, context: Any, *args: Any, obj: Connection | None = None, **kwargs: Any
-    ) -> Any:
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        shown: Connection | None = context.get("original")
         new = reverse("admin:integrations_connection_test_new")
-        context["test_address"] = reverse("admin:integrations_connection_test", args=[obj.pk]) if obj else new
-        context["may_test"] = self._may_edit(request, obj)
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        context["test_address"] = reverse("admin:integrations_connection_test", args=[shown.pk]) if shown else new
+        context["may_test"] = self._may_edit(request, shown)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @method_decorator(require_POST)
     @method_decorator(sensitive_post_parameters("key"))

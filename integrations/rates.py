@@ -110,8 +110,15 @@ class DatabaseStorage(Storage, MovingWindowSupport):
             return bool(cursor.rowcount == 1)
 
 
-def _item(limit: int, per_seconds: int) -> RateLimitItemPerSecond:
-    return RateLimitItemPerSecond(limit, per_seconds, namespace="out")
+class _Calls(RateLimitItemPerSecond):
+    """A limit whose window stays when the limit changes: the calls were made, whatever was allowed then."""
+
+    def key_for(self, *identifiers: str) -> str:
+        return "/".join(identifiers)
+
+
+def _item(limit: int, per_seconds: int) -> _Calls:
+    return _Calls(limit, per_seconds)
 
 
 _limiter = MovingWindowRateLimiter(DatabaseStorage())

@@ -23,17 +23,17 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # Headers, as text or as the repr of a mapping, with or without a scheme before the value.
     (
         re.compile(
-            r"(?i)((?:proxy-)?authorization['\"]?\s*[:=]\s*b?['\"]?)(?:(?:bearer|basic|token|digest)\s+)?[^\s'\",;})\]]+"
+            r"(?i)((?:proxy-)?authorization['\"]?\s*[:=]\s*(?:b?['\"])?)(?:(?:bearer|basic|token|digest)\s+)?[^\s'\",;})\]]+"
         ),
         r"\1" + REDACTED,
     ),
-    (re.compile(r"(?i)((?:set-)?cookie['\"]?\s*[:=]\s*b?['\"]?)[^\r\n'\"]+"), r"\1" + REDACTED),
+    (re.compile(r"(?i)((?:set-)?cookie['\"]?\s*[:=]\s*(?:b?['\"])?)[^\r\n'\"]+"), r"\1" + REDACTED),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), r"\1 " + REDACTED),
     # Addresses carry secrets in their query, and sometimes before the host.
     (re.compile(rf"(?i)([?&;](?:{_TELLING_NAMES}|key)=)[^&\s'\"<>#]*"), r"\1" + REDACTED),
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s@'\"]+@"), r"\1" + REDACTED + "@"),
     # Named values in prose, JSON and reprs.
-    (re.compile(rf"(?i)\b((?:{_TELLING_NAMES})['\"]?\s*[:=]\s*b?['\"]?)[^\s'\",;&}})\]]+"), r"\1" + REDACTED),
+    (re.compile(rf"(?i)\b((?:{_TELLING_NAMES})['\"]?\s*[:=]\s*(?:b?['\"])?)[^\s'\",;&}})\]]+"), r"\1" + REDACTED),
     # JSON web tokens, Fernet tokens, and long runs of mixed letters and digits; digests in lower-case hex stay readable.
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"), REDACTED),
     (

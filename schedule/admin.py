@@ -182,7 +182,8 @@ class WeeklySlotAdmin(GymAdmin):
     readonly_fields = ["last_updated"]
     save_as = True
     fieldsets = [
-        (None, {"fields": ["weekday", "start_time", "duration_minutes", "class_type", "coach", "capacity", "notes", "is_active"]}),
+        (None, {"fields": ["weekday", "start_time", "duration_minutes", "class_type", "coach", "capacity"]}),
+        (None, {"fields": ["notes", "is_active"]}),
         ("Where", {"fields": ["place", "room", "level"]}),
         ("From when to when", {"fields": ["valid_from", "valid_until"], "description": "Empty: always."}),
         (None, {"fields": ["last_updated"]}),

@@ -42,7 +42,7 @@ class SyncedConnectionAdmin(ConnectionAdmin):
 
     form = SyncedConnectionForm
 
-    def save_model(self, request: HttpRequest, obj: Connection, form: ConnectionForm, change: bool) -> None:  # type: ignore[override]  # as in the base
+    def save_model(self, request: HttpRequest, obj: Connection, form: ConnectionForm, change: bool) -> None:
         if form.has_new_key:
             obj.settings = {name: value for name, value in obj.settings.items() if name != gym.DEMO_MARK}
         super().save_model(request, obj, form, change)

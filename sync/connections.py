@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
@@ -28,7 +29,14 @@ def key_was_entered(connection: Connection, *, now: datetime) -> None:
 
 def start_over(connection: Connection, *, now: datetime) -> None:
     """Make the connection due now, for a full read that remembers nothing of earlier ones; whoever holds it keeps it."""
-    fresh = {"due_at": now, "not_before": None, "failures": 0, "cursor": "", "validators": {}, "full_read_at": None}
+    fresh: dict[str, Any] = {
+        "due_at": now,
+        "not_before": None,
+        "failures": 0,
+        "cursor": "",
+        "validators": {},
+        "full_read_at": None,
+    }
     job, made = SyncJob.objects.get_or_create(connection=connection, defaults=fresh)
     if not made:
         SyncJob.objects.filter(pk=job.pk).update(**fresh)

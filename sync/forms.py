@@ -62,7 +62,8 @@ class ControlsForm(forms.Form):
 
     def __init__(self, *args: Any, standing: controls.Standing, **kwargs: Any) -> None:
         self.standing = standing
-        super().__init__(*args, initial=asdict(standing.controls), **kwargs)
+        kwargs["initial"] = asdict(standing.controls)
+        super().__init__(*args, **kwargs)
         if standing.connection is None:
             for name in controls.OF_CONNECTION:
                 del self.fields[name]
@@ -125,7 +126,7 @@ class StartGymForm(forms.Form):
     username = forms.CharField(
         label="User name",
         max_length=150,
-        validators=[get_user_model().username_validator],  # type: ignore[attr-defined]
+        validators=[get_user_model().username_validator],
     )
     password = forms.CharField(widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), strip=False)
     again = forms.CharField(

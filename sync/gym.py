@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -40,7 +40,7 @@ def refuse_if_real() -> None:
         raise GymExists(f"This Callboard serves {gym.name} already. Its name and time zone are changed in the admin.")
 
 
-def start(beginning: Beginning, password: str, *, now: datetime) -> tuple[Organization, AbstractBaseUser]:
+def start(beginning: Beginning, password: str, *, now: datetime) -> tuple[Organization, User]:
     """Take the demo away and make the gym and its first login, whole or not at all.
 
     Raises GymExists, ValidationError by field, and SyncAlreadyRunning while the demo is being synced.
@@ -76,7 +76,7 @@ def leave_demo(*, now: datetime) -> None:
             connections.start_over(connection, now=now)
 
 
-def _first_login(beginning: Beginning, password: str) -> AbstractBaseUser:
+def _first_login(beginning: Beginning, password: str) -> User:
     users = get_user_model()
     user = users(username=beginning.username, email=beginning.email, is_staff=True, is_superuser=True)
     try:

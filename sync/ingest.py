@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
@@ -33,6 +33,7 @@ from sync.models import Run, RunResult, RunState, RunTrigger, SyncJob
 from sync.proposals import Proposal
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 FULL_READ_EVERY = timedelta(hours=6)
 RUN_SECONDS = 120
@@ -272,7 +273,7 @@ class _Work:
         elif self.say:
             self.say(text)
 
-    def _timed(self, name: str, step: Callable[[], Any]) -> Any:
+    def _timed(self, name: str, step: Callable[[], T]) -> T:
         began = clock.perf_counter()
         try:
             return step()
@@ -287,7 +288,7 @@ class _Work:
         if isinstance(error, errors.CircuitOpen) and error.until is not None:
             return max(error.until - timezone.now(), timedelta(seconds=1))
         if isinstance(error, errors.ProviderUnavailable):
-            return min(interval, SHORTEST_RETRY * 2 ** min(self.job.failures, 6))
+            return min(interval, SHORTEST_RETRY * (1 << min(self.job.failures, 6)))
         return interval
 
 

@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 
 from django.contrib import admin, messages
 from django.contrib.auth import login
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AbstractBaseUser, User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -62,7 +62,7 @@ def timetable_source(request: HttpRequest) -> HttpResponse:
 def _choose(request: HttpRequest) -> HttpResponse:
     form = SourceForm(request.POST)
     if not form.is_valid():
-        return _page(request, source_error=" ".join(form.errors["data_source"]), status=400)
+        return _page(request, source_error=" ".join(map(str, form.errors["data_source"])), status=400)
     chosen = form.cleaned_data["data_source"]
     try:
         run = sources.choose(chosen, user=_user(request), now=timezone.now())
@@ -168,7 +168,7 @@ def summary(request: HttpRequest) -> Mapping[str, Any] | None:
 @sensitive_post_parameters("password", "again")
 @require_http_methods(["GET", "HEAD", "POST"])
 def start_gym(request: HttpRequest) -> HttpResponse:
-    if not request.user.is_superuser:  # type: ignore[union-attr]  # the first login may do everything, so must this one
+    if not request.user.is_superuser:  # the first login may do everything, so must this one
         raise PermissionDenied
     try:
         gym.refuse_if_real()
@@ -189,7 +189,7 @@ def start_gym(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, "sync/start_gym.html", context, status=status)
 
 
-def _begin(form: StartGymForm) -> AbstractBaseUser | None:
+def _begin(form: StartGymForm) -> User | None:
     said = form.cleaned_data
     beginning = gym.Beginning(said["name"], said["zone"], said["email"], said["username"])
     try:

@@ -34,6 +34,7 @@ LONGEST_RETRY_AFTER = 15 * 60.0
 LONGEST_WAIT = 10.0
 """A longer Retry-After ends the run instead: a worker does not sleep on it."""
 LONGEST_BACKOFF = 4.0
+LONGEST_VALIDATOR = 1000
 REDIRECTS = 3
 TRIAL_MARGIN = timedelta(seconds=5)
 
@@ -76,7 +77,10 @@ class Answer:
 
     @property
     def validator(self) -> Validator:
-        return Validator(self.headers.get("ETag", "")[:1000], self.headers.get("Last-Modified", "")[:100])
+        """What a later request may send to ask for this address only if it changed. A huge one is as good as none."""
+        etag, modified = self.headers.get("ETag", ""), self.headers.get("Last-Modified", "")
+        fits = len(etag) + len(modified) <= LONGEST_VALIDATOR
+        return Validator(etag, modified) if fits else Validator()
 
 
 class Client:

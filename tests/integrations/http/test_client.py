@@ -546,9 +546,9 @@ def test_an_address_of_a_wrong_form_is_refused(address: str) -> None:
     assert "secret" not in str(raised.value)
 
 
-def test_the_validators_of_an_answer_are_bounded() -> None:
-    validator = Answer(200, {"ETag": '"x"' * 9999, "Last-Modified": "y" * 9999}, b"", "", False, 0.0).validator
-    assert validator == Validator(('"x"' * 9999)[:1000], "y" * 100)
+@pytest.mark.parametrize("name", ["ETag", "Last-Modified"])
+def test_a_huge_validator_is_as_good_as_none(name: str) -> None:
+    assert Answer(200, {name: '"x"' * 999}, b"", "", False, 0.0).validator == Validator()
 
 
 def breaker_outcomes(key: str) -> list[tuple[float, bool]]:

@@ -1,13 +1,22 @@
-"""Make the invented demo gym, or print its logins."""
+"""Make the invented demo gym with its connection to the sandbox, or print its logins."""
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 from django.utils import timezone
 
+from integrations import credentials
+from integrations.admin import ENDING
+from integrations.models import Connection
+from integrations.sandbox.fitbox.access import SANDBOX_FITBOX_KEY
 from schedule import demo
-from schedule.models import Organization
+from schedule.models import Organization, TimetableSettings
+from sync import sources
+from sync.gym import DEMO_MARK
+from sync.models import SyncJob
 
 
 class Command(BaseCommand):
@@ -27,10 +36,28 @@ class Command(BaseCommand):
             raise CommandError("The demo's passwords are public; production mode makes no demo. Use `start_gym`.")
         if not demo.exists() and Organization.objects.exists():
             raise CommandError("This installation has a gym already, and the demo would stand in its place.")
-        gym = demo.make(timezone.now())
+        gym = make(timezone.now())
         self.stdout.write(f"{gym.name} is this installation's gym.")
         self._print_logins()
 
     def _print_logins(self) -> None:
         for name, password, purpose in demo.logins():
             self.stdout.write(f"  {name} / {password}   {purpose}")
+
+
+@transaction.atomic
+def make(now: datetime) -> Organization:
+    """Make the demo, read from the sandbox's Fitbox where that is not switched off; a demo that stands stays as it is."""
+    stood = demo.exists()
+    gym = demo.make(now)
+    if stood or "fitbox" not in sources.names():
+        return gym
+    connection = Connection.objects.create(
+        provider="fitbox",
+        name="Fitbox (sandbox)",
+        credentials=credentials.seal({"api_key": SANDBOX_FITBOX_KEY}),
+        settings={DEMO_MARK: True, ENDING: SANDBOX_FITBOX_KEY[-4:]},
+    )
+    SyncJob.objects.create(connection=connection, due_at=now)
+    TimetableSettings.objects.filter(organization=gym).update(data_source="fitbox")
+    return gym
