@@ -214,6 +214,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "A gym's week: the public timetable and the staff's controls.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "RunState": "sync.models.RunState",
+        "SessionStatus": ["confirmed", "tentative", "cancelled"],
+    },
 }
 
 # --- mail, logs -----------------------------------------------------------------------------------------------------

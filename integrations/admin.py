@@ -18,7 +18,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from integrations import adapters, credentials, redaction
+from integrations import adapters, credentials, keys
 from integrations.adapters.base import Verification
 from integrations.credentials import DamagedCredential
 from integrations.models import Connection, CredentialUse
@@ -29,13 +29,6 @@ if TYPE_CHECKING:
 else:
     _ModelAdmin = admin.ModelAdmin
     _ModelForm = forms.ModelForm
-
-KEY = "api_key"
-ENDING = "key_ending"
-"""In the connection's settings: the last characters of its key, so that showing them decrypts nothing."""
-ENDING_LENGTH = 4
-SHORTEST_WITH_ENDING = 12
-"""Of a shorter key the last four characters would tell too much."""
 
 
 class ConnectionForm(_ModelForm):
@@ -55,7 +48,6 @@ class ConnectionForm(_ModelForm):
             "base_url",
             "profile",
             "is_enabled",
-            "interval_minutes",
             "timeout_seconds",
             "retries",
             "calls_per_minute",
@@ -76,7 +68,7 @@ class ConnectionForm(_ModelForm):
         self.fields["profile"].choices = profiles.items()  # type: ignore[attr-defined]  # a ChoiceField
         # Rows are known by their provider: another one is another connection.
         self.fields["provider"].disabled = self.instance.pk is not None
-        self.fields["key"].help_text = key_words(self.instance) + " Leave empty to keep it as it is."
+        self.fields["key"].help_text = keys.described(self.instance) + " Leave empty to keep it as it is."
 
     def clean_key(self) -> str:
         key = str(self.cleaned_data.get("key") or "")
@@ -102,31 +94,14 @@ class ConnectionForm(_ModelForm):
     def has_new_key(self) -> bool:
         return bool(self.cleaned_data.get("key"))
 
-    def seal(self, connection: Connection) -> None:
-        """Put the new key into the connection, encrypted, with its ending for people to know it by."""
-        key = self.cleaned_data["key"]
-        redaction.protect(key)
-        connection.credentials = credentials.seal({KEY: key})
-        connection.settings = {
-            **connection.settings,
-            ENDING: key[-ENDING_LENGTH:] if len(key) >= SHORTEST_WITH_ENDING else "",
-        }
-
-
-def key_words(connection: Connection) -> str:
-    """Return what may be shown of the stored key."""
-    if not connection.credentials:
-        return "No key is stored."
-    ending = connection.settings.get(ENDING)
-    return f"The stored key ends in ••••{ending}." if ending else "A key is stored."
-
 
 @method_decorator(sensitive_post_parameters("key"), name="changeform_view")
 class ConnectionAdmin(_ModelAdmin):
     form = ConnectionForm
     change_form_template = "admin/integrations/connection/change_form.html"
     list_display = ["name", "provider_name", "is_enabled", "status", "interval_minutes"]
-    readonly_fields = ["status", "status_text", "stored_key"]
+    # The interval is set beside the stale limit, which it bounds.
+    readonly_fields = ["status", "status_text", "stored_key", "interval_minutes"]
     fieldsets = [
         (None, {"fields": ["provider", "name", "base_url", "profile", "key", "stored_key"]}),
         ("Sync", {"fields": ["is_enabled", "interval_minutes", "status", "status_text"]}),
@@ -159,11 +134,11 @@ class ConnectionAdmin(_ModelAdmin):
 
     @admin.display(description="key")
     def stored_key(self, connection: Connection) -> str:
-        return key_words(connection)
+        return keys.described(connection)
 
     def save_model(self, request: HttpRequest, obj: Connection, form: ConnectionForm, change: bool) -> None:
         if form.has_new_key:
-            form.seal(obj)
+            keys.enter(obj, form.cleaned_data["key"])
         super().save_model(request, obj, form, change)
         if form.has_new_key:
             purpose = "key entered in the admin"
@@ -229,7 +204,7 @@ def try_form(form: ConnectionForm, *, actor: str) -> Verification | None:
         purpose="tested before saving",
         at=timezone.now(),
     )
-    secrets: Mapping[str, str] = {KEY: said["key"]} if said["key"] else {}
+    secrets: Mapping[str, str] = {keys.KEY: said["key"]} if said["key"] else {}
     try:
         if stored and not secrets:
             secrets = credentials.read(stored, actor=actor, purpose="test")

@@ -131,9 +131,17 @@ class RequestRejected(IntegrationError):
     code = "request_rejected"
 
 
+_KEPT = "The timetable keeps showing the last good data."
+
+
+def explain_try(error: IntegrationError, provider_name: str) -> str:
+    """Return what happened when an address and key were only tried: nothing was paused, nothing is served from it."""
+    return explain(error, provider_name).partition(_KEPT)[0].strip()
+
+
 def explain(error: IntegrationError, provider_name: str) -> str:
     """Return a sentence or two for a person: what happened, what Callboard did about it, what to do now."""
-    kept = "The timetable keeps showing the last good data."
+    kept = _KEPT
     match error:
         case CredentialDamaged():
             return (

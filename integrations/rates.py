@@ -113,8 +113,8 @@ class DatabaseStorage(Storage, MovingWindowSupport):
 class _Calls(RateLimitItemPerSecond):
     """A limit whose window stays when the limit changes: the calls were made, whatever was allowed then."""
 
-    def key_for(self, *identifiers: str) -> str:
-        return "/".join(identifiers)
+    def key_for(self, *identifiers: bytes | str | int | float) -> str:
+        return "/".join(str(identifier) for identifier in identifiers)
 
 
 def _item(limit: int, per_seconds: int) -> _Calls:

@@ -206,7 +206,7 @@ class RunSerializer(serializers.Serializer[Any]):
     runId = serializers.IntegerField()
     status = serializers.ChoiceField(RunState.choices)
     result = serializers.ChoiceField(RunResult.choices, allow_blank=True, help_text="Empty until the end")
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # DRF has an attribute of that name
     trigger = serializers.ChoiceField(RunTrigger.choices)
     progress = serializers.CharField(help_text="What is being done, in words")
     message = serializers.CharField(help_text="What happened, for people")
@@ -233,7 +233,7 @@ class ErrorSerializer(serializers.Serializer[Any]):
     error = serializers.CharField(help_text="For machines")
     message = serializers.CharField(help_text="For people")
     requestId = serializers.CharField(help_text="Names this answer in the log")
-    field = serializers.CharField(required=False, help_text="The field at fault")  # type: ignore[assignment]  # DRF has an attribute of that name
+    field = serializers.CharField(required=False, help_text="The field at fault")
 
 
 class TooSoonSerializer(ErrorSerializer):

@@ -63,7 +63,7 @@ class ControlsForm(forms.Form):
     def __init__(self, *args: Any, standing: controls.Standing, **kwargs: Any) -> None:
         self.standing = standing
         kwargs["initial"] = asdict(standing.controls)
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **kwargs, label_suffix="")
         if standing.connection is None:
             for name in controls.OF_CONNECTION:
                 del self.fields[name]

@@ -5,10 +5,11 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, path, reverse
 
 from integrations.models import Connection, ConnectionStatus
 from sync.models import HeldImport, HeldState
+from sync.rights import may_see_source
 
 
 class StaffSite(admin.AdminSite):
@@ -25,6 +26,16 @@ class StaffSite(admin.AdminSite):
             path("start-gym/", self.admin_view(views.start_gym), name="start-gym"),
         ]
         return [*pages, *super().get_urls()]
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Return the admin's menu with the page of the data source in it."""
+        apps: list[Any] = super().get_app_list(request, app_label)
+        for app in apps:
+            if app["app_label"] == "sync" and may_see_source(request.user):
+                page = {"name": "Timetable Data Source", "object_name": "TimetableSource", "view_only": True}
+                page |= {"admin_url": reverse("admin:timetable-source"), "add_url": None, "perms": {"view": True}}
+                app["models"].insert(0, page)
+        return apps
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         from sync import views  # noqa: PLC0415 - as above

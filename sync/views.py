@@ -175,7 +175,7 @@ def start_gym(request: HttpRequest) -> HttpResponse:
     except gym.GymExists as refused:
         messages.info(request, str(refused))
         return redirect("admin:index")
-    form = StartGymForm(request.POST or None)
+    form = StartGymForm(request.POST or None, label_suffix="")
     if request.method == "POST" and form.is_valid() and (user := _begin(form)):
         login(request, user, backend="django.contrib.auth.backends.ModelBackend")
         messages.success(request, "Your gym stands. Next: class types and the weekly timetable, or a connection.")

@@ -13,7 +13,7 @@ from integrations import credentials, redaction
 from integrations.adapters import fitbox
 from integrations.adapters.base import Capability, EventSource, Verification
 from integrations.credentials import DamagedCredential
-from integrations.errors import CredentialDamaged, IntegrationError, NotConfigured, explain
+from integrations.errors import CredentialDamaged, IntegrationError, NotConfigured, explain_try
 from integrations.http import Client, Limits
 from integrations.models import Connection
 
@@ -143,7 +143,7 @@ def try_source(provider_name: str, base_url: str, profile: str, secrets: Mapping
         with _client(provider, access, "try", INTERACTIVE, breaker_key="") as client:
             return provider.open(client, access).verify()
     except IntegrationError as error:
-        return Verification(False, explain(error, display_name(provider_name)))
+        return Verification(False, explain_try(error, display_name(provider_name)))
 
 
 def _access(

@@ -557,7 +557,7 @@ class Fitbox:
             payload = self.client.get(self._profile.path, query).json()
             count = len(self._profile.items(payload))
         except errors.IntegrationError as error:
-            return Verification(False, errors.explain(error, self.display_name))
+            return Verification(False, errors.explain_try(error, self.display_name))
         total = payload.get("total")
         count = total if type(total) is int else count
         classes = "no class" if not count else "1 class" if count == 1 else f"{count} classes"

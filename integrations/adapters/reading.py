@@ -121,7 +121,7 @@ def clock_time(value: object) -> time:
 @lru_cache(maxsize=4096, typed=True)
 def day(value: object) -> date:
     """Return a date written YYYY-MM-DD. Raises Unreadable."""
-    if type(value) is str and len(found := value.strip()) == 10:
+    if type(value) is str and len(found := value.strip()) == 10 and found[7] == "-":
         try:
             return date.fromisoformat(found)
         except ValueError:

@@ -86,30 +86,32 @@ def close_idle() -> None:
 
 def _failure(error: Exception) -> errors.IntegrationError:
     """Return our error for a request without an answer; its text names the kind and never the address asked."""
-    causes = list(_causes(error))
-    if any(isinstance(cause, requests.exceptions.SSLError | urllib3.exceptions.SSLError) for cause in causes):
+    causes = _causes(error)
+
+    def came_from(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
+    if came_from(requests.exceptions.SSLError, urllib3.exceptions.SSLError):
         return errors.CertificateRefused("its certificate was refused")
-    if any(isinstance(cause, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader) for cause in causes):
+    if came_from(requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader):
         return errors.NotConfigured("the address or the key has a form that cannot be sent")
-    if any(
-        isinstance(cause, requests.exceptions.ContentDecodingError | urllib3.exceptions.DecodeError) for cause in causes
-    ):
+    if came_from(requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError):
         return errors.InvalidPayload("a compressed answer that cannot be unpacked")
-    if any(isinstance(cause, NameResolutionError) for cause in causes):
+    if came_from(NameResolutionError):
         return errors.ProviderUnavailable("its name cannot be found")
-    if any(
-        isinstance(cause, TimeoutError | requests.exceptions.Timeout | urllib3.exceptions.TimeoutError)
-        for cause in causes
-    ):
-        return errors.ProviderUnavailable("it did not answer in time")
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+    if came_from(ConnectionRefusedError):
         return errors.ProviderUnavailable("it refused the connection")
-    if any(isinstance(cause, urllib3.exceptions.ProtocolError) for cause in causes):
+    # Before the time-outs: urllib3 counts a connection that was not made among them, whatever the reason.
+    if came_from(NewConnectionError):
+        return errors.ProviderUnavailable("it cannot be reached")
+    if came_from(TimeoutError, requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
+        return errors.ProviderUnavailable("it did not answer in time")
+    if came_from(urllib3.exceptions.ProtocolError):
         return errors.ProviderUnavailable("the connection broke off")
     return errors.ProviderUnavailable("it cannot be reached")
 
 
-def _causes(error: BaseException | None) -> "list[BaseException]":
+def _causes(error: BaseException | None) -> list[BaseException]:
     """Return an error with all it was raised from; urllib3 also keeps causes as arguments."""
     found: list[BaseException] = []
     waiting = [error]

@@ -8,10 +8,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from django.utils import timezone
 
-from integrations import credentials
-from integrations.admin import ENDING
+from integrations import keys
 from integrations.models import Connection
-from integrations.sandbox.fitbox.access import SANDBOX_FITBOX_KEY
+from integrations.sandbox import SANDBOX_FITBOX_KEY
 from schedule import demo
 from schedule.models import Organization, TimetableSettings
 from sync import sources
@@ -52,12 +51,9 @@ def make(now: datetime) -> Organization:
     gym = demo.make(now)
     if stood or "fitbox" not in sources.names():
         return gym
-    connection = Connection.objects.create(
-        provider="fitbox",
-        name="Fitbox (sandbox)",
-        credentials=credentials.seal({"api_key": SANDBOX_FITBOX_KEY}),
-        settings={DEMO_MARK: True, ENDING: SANDBOX_FITBOX_KEY[-4:]},
-    )
+    connection = Connection(provider="fitbox", name="Fitbox (sandbox)", settings={DEMO_MARK: True})
+    keys.enter(connection, SANDBOX_FITBOX_KEY)
+    connection.save()
     SyncJob.objects.create(connection=connection, due_at=now)
     TimetableSettings.objects.filter(organization=gym).update(data_source="fitbox")
     return gym
