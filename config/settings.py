@@ -188,6 +188,8 @@ CONTENT_SECURITY_POLICY = {
 # --- static files ---------------------------------------------------------------------------------------------------
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+if not ENVIRONMENT.production:
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # empty here, but WhiteNoise warns when it is missing
 STATICFILES_DIRS = [ROOT / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

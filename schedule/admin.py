@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, URLField
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -28,10 +28,15 @@ else:
 MANUAL = "manual"
 
 
+# An address without a scheme means https.
+FIELDS: dict[Any, Any] = {URLField: {"assume_scheme": "https"}}
+
+
 class GymAdmin(_ModelAdmin):
     """Something of this installation's gym. Saving and deleting bring the dated rows in line, in the same transaction."""
 
     exclude = ["organization"]
+    formfield_overrides = FIELDS
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         # Before there is a gym there is nothing to add to.
@@ -242,6 +247,7 @@ class OrganizationAdmin(_ModelAdmin):
 
     list_display = ["name", "timezone"]
     fields = ["name", "timezone", "email", "phone", "website"]
+    formfield_overrides = FIELDS
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "timezone":

@@ -51,8 +51,11 @@ def start(beginning: Beginning, password: str, *, now: datetime) -> tuple[Organi
         gym = Organization(name=beginning.name, timezone=beginning.zone, email=beginning.email, is_installation=True)
         gym.full_clean()
         gym.save()
-        TimetableSettings.objects.create(organization=gym)
         user = _first_login(beginning, password)
+        timetable = TimetableSettings(organization=gym)
+        # Whoever asks on the page was a login of the demo, and is gone by now.
+        timetable._history_user = user  # type: ignore[attr-defined]  # read by django-simple-history at save
+        timetable.save()
         store.bump_publication()
     return gym, user
 

@@ -95,20 +95,24 @@ class _Work:
         self.asked = timetable.horizon(timetable.local_today(timezone.now(), self.organization.zone))
         self.provider_name = adapters.display_name(self.connection.provider)
         self.timings: dict[str, float] = {}
+        self.deadline = clock.monotonic() + RUN_SECONDS
         self._renewed = clock.monotonic()
 
     def do(self) -> None:
-        fetched = self._timed("fetch", self._fetch)
+        fetched = self._timed("fetch", lambda: self._fetch(*self._where_from()))
         if fetched.unchanged:
             self._finish_unchanged(fetched)
             return
-        imported = self._timed(
-            "validate", lambda: read_import(fetched, Names.of(self.organization), self.organization.zone, self.asked)
-        )
-        self.run.total, self.run.invalid = fetched.total, imported.invalid
-        self._keep_findings(imported.findings)
-        checks.require_enough_valid(total=fetched.total, invalid=imported.invalid)
-        self._apply_or_hold(fetched, imported)
+        proposal, planned = self._plan(fetched)
+        if planned.hold and fetched.covered is None:
+            # A difference that takes much away is checked against the whole; what a person decides about is whole, too,
+            # so that the same data are known again however they are read.
+            fetched = self._timed("fetch", lambda: self._fetch("", {}))
+            proposal, planned = self._plan(fetched)
+        if planned.hold:
+            self._hold(proposal, planned, planned.hold)
+        else:
+            self._write(fetched, proposal, planned)
 
     def fail(self, code: str, text: str, error: Exception) -> None:
         """Close the run as failed and say when to try again. The cursor goes, so that the next read is a full one."""
@@ -135,12 +139,15 @@ class _Work:
 
     # --- steps
 
-    def _fetch(self) -> Fetched:
-        cursor, validators = self._where_from()
+    def _fetch(self, cursor: str, validators: Mapping[str, Validator]) -> Fetched:
         self._progress(f"Asking {self.provider_name}")
-        actor, deadline = f"run:{self.run.pk}", clock.monotonic() + RUN_SECONDS
+        before = self.run.calls
         with adapters.open_source(
-            self.connection, actor=actor, purpose="sync", deadline=deadline, on_call=self._on_call
+            self.connection,
+            actor=f"run:{self.run.pk}",
+            purpose="sync",
+            deadline=self.deadline,
+            on_call=lambda calls: self._on_call(before + calls),
         ) as source:
             return source.fetch(*self.asked, cursor, validators)
 
@@ -163,13 +170,19 @@ class _Work:
         mine = SourceState.objects.filter(source=self.connection.provider, connection=self.connection.key)
         return mine.filter(covered_until__gte=self.asked[1]).exists()
 
-    def _apply_or_hold(self, fetched: Fetched, imported: Import) -> None:
-        now = timezone.now()
+    def _plan(self, fetched: Fetched) -> tuple[Proposal, plan.Plan]:
+        """Judge the answer and plan what it would change. Raises TooManyInvalid."""
+        imported = self._timed(
+            "validate", lambda: read_import(fetched, Names.of(self.organization), self.organization.zone, self.asked)
+        )
+        self.run.total, self.run.invalid = fetched.total, imported.invalid
+        self._keep_findings(imported.findings)
+        checks.require_enough_valid(total=fetched.total, invalid=imported.invalid)
         proposal = self._proposal(fetched, imported)
-        planned = self._timed("plan", lambda: proposal.plan(now, plan.Guard()))
-        if planned.hold:
-            self._hold(proposal, planned, now)
-            return
+        return proposal, self._timed("plan", lambda: proposal.plan(timezone.now(), plan.Guard()))
+
+    def _write(self, fetched: Fetched, proposal: Proposal, planned: plan.Plan) -> None:
+        now = timezone.now()
         count = len(planned.changes.creates) + len(planned.changes.updates) + len(planned.changes.removals)
         self._progress(f"Writing {count} changes", leases.APPLY_LEASE)
         applied = self._timed("apply", lambda: self._apply(proposal, planned, now))
@@ -177,7 +190,7 @@ class _Work:
         self.run.created, self.run.changed, self.run.removed = applied.created, applied.changed, applied.removed
         self.run.cancelled = sum(update.incoming.values.status == "cancelled" for update in changes.updates)
         self.run.live_only, self.run.unchanged, self.run.revision = applied.live, changes.unchanged, applied.revision
-        result = RunResult.PARTIAL if imported.invalid else RunResult.SUCCESS
+        result = RunResult.PARTIAL if self.run.invalid else RunResult.SUCCESS
         self._finish(fetched, full=fetched.covered is not None, result=result)
 
     def _proposal(self, fetched: Fetched, imported: Import) -> Proposal:
@@ -190,6 +203,7 @@ class _Work:
             covered=fetched.covered,
             incoming=imported.incoming,
             removed=frozenset({*fetched.removed, *imported.hidden}) if difference else frozenset(),
+            unreadable=frozenset(finding.record for finding in imported.findings if finding.hard),
             closures=None
             if fetched.closures is None
             else tuple(ClosureValues(closure.first_on, closure.last_on, closure.name) for closure in fetched.closures),
@@ -211,11 +225,11 @@ class _Work:
         first, last = covered or self.asked
         return SourceRead(now, first, last, self.connection.interval_minutes, str(self.run.pk))
 
-    def _hold(self, proposal: Proposal, planned: plan.Plan, now: datetime) -> None:
-        assert planned.hold is not None  # noqa: S101 - the caller looked
+    def _hold(self, proposal: Proposal, planned: plan.Plan, hold: plan.Hold) -> None:
+        now = timezone.now()
         result = held.keep(self.run, self.connection, proposal, planned, now)
         waits = "It waits for a person" if result is RunResult.HELD else "A person discarded the same data before"
-        text = f"{planned.hold.reason} {waits}; the timetable keeps showing the last good data."
+        text = f"{hold.reason} {waits}; the timetable keeps showing the last good data."
         with transaction.atomic():
             due_at = leases.next_due(self.connection.interval_minutes, now)
             leases.release(self.claim, now=now, due_at=due_at, failures=0, not_before=None)

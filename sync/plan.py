@@ -5,8 +5,9 @@ Here stand the rules of what counts as the same class, as gone, and as suspiciou
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from schedule.differences import Changes, Known, compare
 from schedule.values import Incoming
@@ -57,7 +58,10 @@ def plan(
     based_on: int,
     now: datetime,
     covered: Covered | None,
+    asked: Covered | None = None,
     removed: Collection[str] = (),
+    unreadable: Collection[str] = (),
+    closed: Callable[[datetime], bool] = lambda at: False,
     first: bool = False,
     guard: Guard | None = Guard(),
 ) -> Plan:
@@ -65,6 +69,8 @@ def plan(
 
     `covered` None means a difference: nothing is missing but what `removed` names (ids, or the ids of weekly records).
     Rows that began before `now` are history and stay. `first`: nothing of this source was ever accepted.
+    `unreadable` names items that came but could not be read, by id or else by place (`#17`): they are not missing.
+    `asked` is the part of the timetable that is shown, `closed` says whether the source closes that day.
     Without a guard (a person released the import) nothing is held.
     """
 
@@ -72,12 +78,24 @@ def plan(
         if row.starts_at < now:
             return False
         if covered is None:
-            return row.external_id in removed or row.external_id.rpartition("/")[0] in removed
-        return covered.since <= row.starts_at < covered.until
+            return _is_named(row, removed)
+        return not _is_named(row, unreadable) and covered.since <= row.starts_at < covered.until
 
     paired, came = _pair(known, incoming, removable)
     changes = compare(paired, came, source=source, connection=connection, based_on=based_on, removable=removable)
-    return Plan(changes, _judge(known, changes, covered, now, first, guard) if guard else None)
+    nameless = sum(name.startswith("#") for name in unreadable)
+    if covered is not None and len(changes.removals) <= nameless:
+        # Each missing row may be one of the items that nobody can tell apart.
+        changes = replace(changes, removals=())
+    if guard is None:
+        return Plan(changes, None)
+    due = _due(known, covered, now)
+    return Plan(changes, _judge(due, changes, _going(due, changes, asked, closed, now), covered, now, first, guard))
+
+
+def _is_named(row: Known, names: Collection[str]) -> bool:
+    """Whether the names hold the row's id, or that of the weekly record it is an occurrence of."""
+    return bool(names) and (row.external_id in names or row.external_id.rpartition("/")[0] in names)
 
 
 def _pair(
@@ -122,25 +140,49 @@ def _is_derived(external_id: str) -> bool:
     return external_id.startswith(KEY_MARK) or "/" in external_id
 
 
-def _judge(
-    known: Mapping[str, Known], changes: Changes, covered: Covered | None, now: datetime, first: bool, guard: Guard
-) -> Hold | None:
-    due = [
-        row
+def _due(known: Mapping[str, Known], covered: Covered | None, now: datetime) -> Mapping[UUID, Known]:
+    """Return the classes that members can still go to, of the part that the answer speaks for."""
+    return {
+        row.id: row
         for row in known.values()
         if not row.deleted
         and not row.cancelled
         and row.starts_at >= now
         and (covered is None or covered.since <= row.starts_at < covered.until)
-    ]
-    inside = {row.id for row in due}
-    going = sum(row.id in inside for row in changes.removals) + sum(
-        update.known.id in inside and update.incoming.values.status == "cancelled" for update in changes.updates
-    )
+    }
+
+
+def _going(
+    due: Mapping[UUID, Known],
+    changes: Changes,
+    asked: Covered | None,
+    closed: Callable[[datetime], bool],
+    now: datetime,
+) -> int:
+    """Count the due classes that members could not go to any more: gone, cancelled, on a closed day, moved out of sight."""
+    gone = {row.id for row in changes.removals}
+    starts = {row.id: row.starts_at for row in due.values()}
+    for update in changes.updates:
+        starts_at = starts[update.known.id] = update.incoming.values.starts_at
+        out_of_sight = starts_at < now or (asked is not None and not asked.since <= starts_at < asked.until)
+        if update.incoming.values.status == "cancelled" or out_of_sight:
+            gone.add(update.known.id)
+    return sum(event_id in gone or closed(starts[event_id]) for event_id in due)
+
+
+def _judge(
+    due: Mapping[UUID, Known],
+    changes: Changes,
+    going: int,
+    covered: Covered | None,
+    now: datetime,
+    first: bool,
+    guard: Guard,
+) -> Hold | None:
     shifts = Counter(
         update.incoming.values.starts_at - update.known.starts_at
         for update in changes.updates
-        if update.known.id in inside and update.incoming.values.starts_at != update.known.starts_at
+        if update.known.id in due and update.incoming.values.starts_at != update.known.starts_at
     )
     moving = max(shifts.values(), default=0)
     came = len(changes.creates) + len(changes.updates) + len(changes.lives) + changes.unchanged

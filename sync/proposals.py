@@ -28,6 +28,8 @@ class Proposal:
     covered: tuple[date, date] | None
     incoming: Sequence[Incoming]
     removed: frozenset[str] = frozenset()
+    unreadable: frozenset[str] = frozenset()
+    """Items that came but could not be read, by id or place."""
     closures: tuple[ClosureValues, ...] | None = None
 
     def plan(self, now: datetime, guard: Guard | None) -> Plan:
@@ -43,17 +45,26 @@ class Proposal:
             based_on=known.revision,
             now=now,
             covered=_bounds(self.covered, self.zone) if self.covered else None,
+            asked=asked,
             removed=self.removed,
+            unreadable=self.unreadable,
+            closed=self._is_closed,
             first=not accepted,
             guard=guard,
         )
+
+    def _is_closed(self, at: datetime) -> bool:
+        if not self.closures:
+            return False
+        day = at.astimezone(ZoneInfo(self.zone)).date()
+        return any(closure.first_on <= day <= closure.last_on for closure in self.closures)
 
     def digest(self) -> str:
         """Return a hash of what the proposal would bring, the same for the same data whenever it comes again."""
         said = blake2b(digest_size=16)
         for item in sorted(self.incoming, key=lambda item: item.external_id):
             said.update(f"{item.external_id}\0{item.fingerprint}\n".encode())
-        said.update(repr((sorted(self.removed), self.covered and "full", self.closures)).encode())
+        said.update(repr((sorted(self.removed), sorted(self.unreadable), self.covered and "full", self.closures)).encode())
         return said.hexdigest()
 
     def pack(self) -> bytes:
@@ -67,6 +78,7 @@ class Proposal:
                     "asked": self.asked,
                     "covered": self.covered,
                     "removed": sorted(self.removed),
+                    "unreadable": sorted(self.unreadable),
                     "closures": self.closures,
                     "incoming": [
                         [i.external_id, i.text, i.live.booked, i.live.waitlist, i.payload and i.payload.decode()]
@@ -92,6 +104,7 @@ class Proposal:
             _days(said["covered"]) if said["covered"] else None,
             incoming,
             frozenset(said["removed"]),
+            frozenset(said["unreadable"]),
             None if closures is None else tuple(ClosureValues(*_days(c.values()), c["name"]) for c in closures),
         )
 

@@ -10,7 +10,6 @@ from integrations.models import Connection
 from integrations.sandbox import SANDBOX_FITBOX_KEY
 from schedule.models import Organization, TimetableSettings
 
-PASSWORD = "a long test password"
 PEOPLE = ("stranger", "member", "onlooker", "manager", "owner")
 
 
@@ -32,12 +31,13 @@ class Clients:
 
 
 def clients() -> Clients:
-    member = User.objects.create_user("member", password=PASSWORD)
-    onlooker = User.objects.create_user("onlooker", password=PASSWORD, is_staff=True)
+    # Without passwords: hashing four of them takes most of a second.
+    member = User.objects.create_user("member")
+    onlooker = User.objects.create_user("onlooker", is_staff=True)
     onlooker.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    manager = User.objects.create_user("manager", password=PASSWORD, is_staff=True)
+    manager = User.objects.create_user("manager", is_staff=True)
     manager.user_permissions.set(Permission.objects.filter(codename="change_timetablesettings"))
-    owner = User.objects.create_superuser("owner", password=PASSWORD)
+    owner = User.objects.create_superuser("owner")
     return Clients(Client(), *(_logged_in(user) for user in (member, onlooker, manager, owner)))
 
 

@@ -6,6 +6,7 @@ requests exist here so far, so everything may be repeated.
 """
 
 import logging
+import os
 import random
 import time
 import uuid
@@ -357,3 +358,4 @@ def _conditions(validator: Validator | None) -> dict[str, str]:
 
 
 _flights: Flights[Answer] = Flights()
+os.register_at_fork(after_in_child=_flights.forget)

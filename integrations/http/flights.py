@@ -34,6 +34,11 @@ class Flights(Generic[T]):
         self._lock = threading.Lock()
         self._flying: dict[Key, Flight[T]] = {}
 
+    def forget(self) -> None:
+        """Start anew in a child process: the threads that would land these flights stayed with the parent."""
+        self._lock = threading.Lock()
+        self._flying = {}
+
     def join(self, key: Key) -> tuple[Flight[T], bool]:
         """Return the flight of this key, and whether the caller has to make it."""
         with self._lock:

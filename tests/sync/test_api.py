@@ -295,7 +295,9 @@ def test_a_run_tells_state_and_outcome(people: Clients, connection: Connection) 
         error="Fitbox is not answering.",
     )
     said = people.onlooker.get(f"/api/v1/admin/runs/{run.pk}").json()
-    told = {name: said[name] for name in ("status", "result", "source", "scheduleCount", "error", "errorCode", "duration")}
+    told = {
+        name: said[name] for name in ("status", "result", "source", "scheduleCount", "error", "errorCode", "duration")
+    }
     assert told == {
         "status": "failed",
         "result": "failed",
@@ -318,9 +320,7 @@ def test_an_unknown_run_is_not_found(people: Clients, number: int) -> None:
 
 
 @pytest.mark.req("X-18")
-def test_a_defect_shows_no_internals(
-    people: Clients, connection: Connection, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_defect_shows_no_internals(people: Clients, connection: Connection, caplog: pytest.LogCaptureFixture) -> None:
     with patch("sync.sources.choose", side_effect=RuntimeError("the inner secret")):
         answer = post(people.manager, SETTINGS, {"dataSource": "fitbox"})
     said = answer.json()

@@ -1,12 +1,18 @@
 """The Fitbox contract at the wire: what is asked, what each answer means, and what becomes of each item."""
 
+import json
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from integrations import adapters, errors
+from integrations.adapters.fitbox.answers import Page, read_pages
+from integrations.adapters.fitbox.items import Reading
+from integrations.adapters.fitbox.profiles import PROFILES
 from integrations.models import Connection
 from integrations.records import (
     ClosureRecord,
@@ -17,6 +23,7 @@ from integrations.records import (
     PersonRecord,
     PlaceRecord,
     RecordStatus,
+    Validator,
     WallTime,
 )
 from integrations.sandbox import Sandbox
@@ -585,6 +592,46 @@ def test_removed_means_nothing_in_a_full_answer(sandbox: Sandbox, read: Read) ->
     assert read().removed == ()
 
 
+# --- anything at all
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=30)
+    | st.sampled_from(["a" * 5000, "\0", "06:00"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=4,
+)
+ITEMS = st.fixed_dictionaries({}, optional=dict.fromkeys(GOOD, ANYTHING)).map(lambda odd: {**GOOD, **odd}) | ANYTHING
+
+
+@pytest.mark.req("TT-10", "TT-06")
+@given(
+    items=st.lists(ITEMS, max_size=4),
+    extra=st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(("removed", "holidays", "timezone", "generated_at"), ANYTHING)
+    ),
+)
+def test_whatever_is_sent_each_item_is_a_bounded_record_or_one_named_finding(
+    items: list[object], extra: dict[str, object]
+) -> None:
+    state = Reading(PROFILES[""].fields, (), datetime.now(UTC))
+    page = Page(1, "", {"classes": items, **extra}, items, None, Validator())
+    fetched = read_pages([page], PROFILES[""], state, "2025-01-01T00:00:00Z")
+    hard = [finding for finding in fetched.findings if finding.hard]
+    assert len(fetched.records) + len(hard) == fetched.total <= len(items)
+    for record in fetched.records:
+        assert 0 < len(record.title) <= 300 and len(record.class_type) <= 100 and len(record.notes) <= 2000
+        assert len(record.external_id) <= 200 and len(record.series_id) <= 200
+        assert "\0" not in json.dumps(record.payload) + record.title + record.notes
+        assert len(json.dumps(record.payload)) < 30_000
+        for number in (record.capacity, record.booked, record.waitlist):
+            assert number is None or abs(number) < 2**31
+    assert all(len(finding.message) < 200 and finding.rule for finding in fetched.findings)
+
+
 # --- the second profile
 
 
@@ -630,8 +677,6 @@ def test_a_failure_inside_a_200_is_a_failure(sandbox: Sandbox, read: Read, kind:
 
 def occurrence(**changes: object) -> EventRecord:
     """Translate one occurrence as the sandbox never sends it."""
-    from integrations.adapters import fitbox
-
     item = {
         "id": 7,
         "class": {"id": 1, "name": "CrossFit"},
@@ -641,8 +686,8 @@ def occurrence(**changes: object) -> EventRecord:
         "attendances": [{"member": {"name": "Somebody"}}],
         **changes,
     }
-    profile = fitbox.PROFILES["occurrences"]
-    record = profile.read(fitbox._Reading(profile.fields, (), datetime.max.replace(tzinfo=UTC)), item, "7")
+    profile = PROFILES["occurrences"]
+    record = profile.read(Reading(profile.fields, (), datetime.max.replace(tzinfo=UTC)), item, "7")
     assert "Somebody" not in repr((record, item))
     return record
 

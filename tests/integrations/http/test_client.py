@@ -1,6 +1,7 @@
 """What the door does with each kind of answer: errors, waits, repeats, and what is sent."""
 
 import logging
+import socket
 import threading
 import time
 import uuid
@@ -13,7 +14,8 @@ from django.db import connection
 from django.utils import timezone
 
 from integrations import breaker, errors
-from integrations.http import Answer, Client, Limits
+from integrations.addresses import origin_of
+from integrations.http import Answer, Client, Limits, wire
 from integrations.records import Validator
 from integrations.sandbox import Sandbox
 from integrations.sandbox.faults import Fault
@@ -40,6 +42,26 @@ def test_clients_of_one_process_share_a_connection(sandbox: Sandbox, door: Door)
         with door.client() as client:
             client.get(SCHEDULE)
     assert sandbox.fitbox.traffic.counters.connections_opened == 1
+
+
+def test_an_idle_connection_is_closed_and_made_anew(sandbox: Sandbox, door: Door) -> None:
+    door.client().get(SCHEDULE)
+    wire._pools.close_idle(0)
+    door.client().get(SCHEDULE)
+    assert sandbox.fitbox.traffic.counters.connections_opened == 2
+
+
+def test_a_connection_that_the_server_closed_meanwhile_costs_no_repeat(odd_server: MakeServer) -> None:
+    def answer_and_close(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        sock.shutdown(socket.SHUT_RDWR)
+
+    door = Door(odd_server(answer_and_close).url)
+    client = door.client()
+    client.get("/")
+    time.sleep(0.1)
+    client.get("/")
+    assert (client.calls, door.naps) == (2, [])
 
 
 def test_each_request_has_an_id_of_its_own_that_is_logged(
@@ -217,9 +239,9 @@ def test_one_call_ends_on_time_however_its_bytes_come(sandbox: Sandbox, door: Do
 
 
 def test_a_head_that_dribbles_ends_on_time(odd_server: MakeServer) -> None:
-    def dribble(sock: object) -> None:
+    def dribble(sock: socket.socket) -> None:
         for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" * 40:
-            sock.sendall(bytes([byte]))  # type: ignore[attr-defined]
+            sock.sendall(bytes([byte]))
             time.sleep(0.02)
 
     began = time.monotonic()
@@ -332,9 +354,6 @@ def test_equal_reads_at_the_same_time_are_one_request(sandbox: Sandbox, door: Do
 @pytest.mark.req("TT-34")
 @pytest.mark.django_db(transaction=True)
 def test_equal_reads_share_a_failure_too(sandbox: Sandbox, door: Door) -> None:
-    fail(sandbox, "status", status=401)
-    fail(sandbox, "slow_start", delay_seconds=0.4)
-    sandbox.fitbox.faults.clear()
     fail(sandbox, "hang", delay_seconds=5)
 
     def read() -> str:
@@ -346,6 +365,7 @@ def test_equal_reads_share_a_failure_too(sandbox: Sandbox, door: Door) -> None:
     assert len(statuses(sandbox)) == 1
 
 
+@pytest.mark.postgresql_only  # two threads write at once, which SQLite in memory refuses
 @pytest.mark.django_db(transaction=True)
 def test_another_key_never_shares_an_answer(sandbox: Sandbox, door: Door) -> None:
     fail(sandbox, "slow_start", delay_seconds=0.3)
@@ -359,6 +379,18 @@ def test_another_key_never_shares_an_answer(sandbox: Sandbox, door: Door) -> Non
         return "let in"
 
     assert sorted(in_threads(2, read)) == ["let in", "refused"]
+
+
+def test_at_most_two_calls_are_under_way_at_a_time(sandbox: Sandbox) -> None:
+    fail(sandbox, "slow_start", delay_seconds=0.2)
+    url = sandbox.url_of("fitbox") + SCHEDULE
+
+    def read() -> int:
+        times = wire.Times(time.monotonic() + 5, 3, 5)
+        return wire.get(origin_of(url), url, {}, times, body_bytes=1000, allow_private=True).status
+
+    assert in_threads(5, read) == [401] * 5
+    assert sandbox.fitbox.traffic.counters.max_parallel == 2
 
 
 def in_threads(count: int, work: Callable[[], object]) -> list[object]:
@@ -500,8 +532,6 @@ def test_private_addresses_are_refused_before_anything_is_sent(sandbox: Sandbox,
 
 def test_a_name_is_resolved_once_and_that_address_is_used(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that leads to a public address first and to loopback at the second look must find no second look."""
-    import socket
-
     port = int(sandbox.url.rpartition(":")[2])
     looks: list[str] = []
     ask = socket.getaddrinfo
@@ -519,8 +549,6 @@ def test_a_name_is_resolved_once_and_that_address_is_used(sandbox: Sandbox, monk
 def test_a_name_that_turns_private_is_refused_at_the_next_connection(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import socket
-
     ask = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *args, **named: ask("127.0.0.1", *args, **named))
     port = int(sandbox.url.rpartition(":")[2])

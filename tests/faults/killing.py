@@ -1,0 +1,131 @@
+"""An installation whose worker can be stopped and killed at a moment of a sync, and what must hold after that."""
+
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from schedule import timetable
+from tests.faults import moments
+from tests.faults.conftest import ZONE, Row, coming, row_of
+from tests.faults.moments import Moment
+from tests.installation import Installation
+
+CLASSES = 600
+"""Two pages of the provider."""
+
+
+@dataclass
+class Killing:
+    house: Installation
+    folder: Path
+    worker: subprocess.Popen[bytes] | None = None
+    next_class: int = 0
+    asked: int = 0
+
+    # --- what happens
+
+    def start_worker(self) -> None:
+        environment = {moments.FOLDER: str(self.folder)}
+        self.worker = self.house.start_worker(module="tests.faults.moments", **environment)
+
+    def forget_everything(self) -> None:
+        """Go back to before the first sync, without the costs of a new installation."""
+        for table in ("schedule_change", "schedule_sourcestate"):
+            self.house.query(f"DELETE FROM {table}")  # noqa: S608 - the names above
+        self.house.query("DELETE FROM schedule_event WHERE source = 'fitbox'")
+        self.house.query(
+            "UPDATE sync_syncjob SET cursor = '', validators = '{}', full_read_at = NULL, failures = 0, "
+            "requested_run_id = NULL, lease_token = NULL, lease_until = NULL"
+        )
+        self.house.query("DELETE FROM sync_run")
+        self.house.query("UPDATE schedule_counter SET value = value + 1 WHERE name = 'publication'")
+
+    def edit_provider(self) -> str:
+        """Move a class, cancel one, take one away and add one, all of the week after next; return the id of the moved."""
+        schedule = self.house.sandbox.fitbox.schedule
+        day = self.today + timedelta(days=7 + self.next_class % 7)
+        items = [item for item in self.provider_items(day, day) if item["status"] == "active"]
+        moved, cancelled, removed = (item["id"] for item in items[-3:])
+        schedule.move(moved, start_time=f"{4 + self.next_class // 60 % 20:02}:{self.next_class % 60:02}")
+        schedule.cancel(cancelled)
+        schedule.remove(removed)
+        schedule.add(day, f"22:{self.next_class % 60:02}")
+        self.next_class += 1
+        return str(moved)
+
+    def stop_at(self, moment: Moment) -> int:
+        """Start a sync and return the process id of the worker's child, which stands still at the moment."""
+        self.asked += 1
+        (self.folder / "moment").write_text(f"{moment.name}\n{self.asked}")
+        self.house.make_due()
+        self.house.send("run_sync", self.house.connection)
+        reached = self.folder / "reached"
+        self.house.wait_for(reached.exists, f"the worker to come to: {moment.name}")
+        return int(reached.read_text())
+
+    def go_on(self) -> None:
+        """Let the worker's child, or the one after it, pass the moment."""
+        (self.folder / "moment").unlink()
+        (self.folder / "reached").unlink()
+
+    def kill_child(self, number: int) -> None:
+        os.kill(number, signal.SIGKILL)
+        self.house.wait_for(lambda: not Path(f"/proc/{number}").exists(), "the killed child to be gone")
+        self.go_on()
+
+    def kill_worker(self) -> None:
+        """Kill the worker with its child, as the machine's memory killer or a power cut of a container would."""
+        assert self.worker is not None
+        self.house.kill(self.worker)
+        self.go_on()
+
+    # --- what must hold
+
+    @property
+    def today(self) -> date:
+        return datetime.now(ZONE).date()
+
+    def provider_items(self, first: date, last: date) -> list[dict[str, Any]]:
+        return self.house.sandbox.fitbox.schedule.listing(first, last).items
+
+    def provided(self) -> list[Row]:
+        """Return what the provider has for the asked weeks, read past its API and past the adapter."""
+        return sorted(row_of(item) for item in self.provider_items(*timetable.horizon(self.today)))
+
+    def shown(self) -> dict[str, Any]:
+        """Return what members see of the week after this one, without its age; asserts that the page is served too."""
+        week = timetable.Week.of(self.today).next.code
+        said = self.house.timetable(week)
+        assert said["schedule"]
+        self.house.assert_page_is_served()
+        return {name: said[name] for name in ("source", "schedule")}
+
+    def assert_equal(self) -> None:
+        """Assert that nothing was lost and nothing doubled."""
+        now = datetime.now(UTC)
+        rows, provided = self.house.rows(), self.provided()
+        assert coming(rows, now) == coming(provided, now)
+        assert len({row[0] for row in rows}) == len(rows)
+
+    def assert_killed_run_is_closed(self, run_id: int, moment: Moment) -> None:
+        """Assert that the run which was killed is not shown as running for ever, and says what happened."""
+        [ended] = self.house.query("SELECT state, result, error_code, error FROM sync_run WHERE id = %s", run_id)
+        if moment.is_closed:
+            assert ended == ("completed", "success", "", "")
+            return
+        assert ended[:3] == ("failed", "failed", "worker_stopped")
+        assert ended[3].startswith("The worker stopped before the end.")
+        assert self.house.query("SELECT id FROM sync_run WHERE state IN ('running', 'pending')") == []
+
+    def history(self) -> dict[str, int]:
+        """Return how many changes of each kind the history holds of Fitbox's rows."""
+        return dict(
+            self.house.query(
+                "SELECT schedule_change.kind, COUNT(*) FROM schedule_change JOIN schedule_event ON schedule_event.id = event_id "
+                "WHERE source = 'fitbox' GROUP BY schedule_change.kind"
+            )
+        )
