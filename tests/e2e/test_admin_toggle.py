@@ -1,7 +1,6 @@
 """The page of the data source in a real browser, with a real worker and the sandbox's Fitbox behind it."""
 
 import os
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,19 +77,15 @@ def test_sync_now_shows_its_progress_and_the_first_sync(running: Installation, s
 def test_the_choice_is_disabled_while_it_is_saved(source_page: Any, running: Installation) -> None:
     page = source_page()
     expect(page.get_by_text("If you switch to Manual CMS")).to_be_visible()
-    release = threading.Event()
-
-    def slow(route: Route) -> None:
-        expect(page.locator("#source-form fieldset")).to_be_disabled()
-        expect(page.locator("#source-form button")).to_have_text("Saving...")
-        release.set()
-        route.continue_()
-
+    held: list[Route] = []
+    page.route(SETTINGS, held.append)
     page.get_by_label("Manual CMS").check()
-    page.route(SETTINGS, slow)
     page.get_by_role("button", name="Use this source").click()
+    expect(page.locator("#source-form fieldset")).to_be_disabled()
+    expect(page.locator("#source-form button")).to_have_text("Saving...")
+    expect(page.locator("#source-form button")).to_be_disabled()
+    held[0].continue_()
     expect(page.locator("#said")).to_have_text("Members now see the manual timetable.")
-    assert release.is_set()
     expect(page.get_by_label("Manual CMS")).to_be_checked()
     expect(page.locator("#source-form fieldset")).to_be_enabled()
     expect(page.locator("#changes li").first).to_contain_text("Switched to Manual CMS by manager, ")
