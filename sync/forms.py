@@ -63,7 +63,8 @@ class ControlsForm(forms.Form):
     def __init__(self, *args: Any, standing: controls.Standing, **kwargs: Any) -> None:
         self.standing = standing
         kwargs["initial"] = asdict(standing.controls)
-        super().__init__(*args, **kwargs, label_suffix="")
+        kwargs["label_suffix"] = ""
+        super().__init__(*args, **kwargs)
         if standing.connection is None:
             for name in controls.OF_CONNECTION:
                 del self.fields[name]

@@ -48,7 +48,7 @@ class Killing:
         """Move a class, cancel one, take one away and add one, all of the week after next; return the id of the moved."""
         schedule = self.house.sandbox.fitbox.schedule
         day = self.today + timedelta(days=7 + self.next_class % 7)
-        items = [item for item in self.provider_items(day, day) if item["status"] == "active"]
+        items = [item for item in self.provider_items() if (item["date"], item["status"]) == (str(day), "active")]
         moved, cancelled, removed = (item["id"] for item in items[-3:])
         schedule.move(moved, start_time=f"{4 + self.next_class // 60 % 20:02}:{self.next_class % 60:02}")
         schedule.cancel(cancelled)
@@ -89,12 +89,12 @@ class Killing:
     def today(self) -> date:
         return datetime.now(ZONE).date()
 
-    def provider_items(self, first: date, last: date) -> list[dict[str, Any]]:
-        return self.house.sandbox.fitbox.schedule.listing(first, last).items
+    def provider_items(self) -> list[dict[str, Any]]:
+        return self.house.sandbox.fitbox.schedule.listing(*timetable.horizon(self.today)).items
 
     def provided(self) -> list[Row]:
         """Return what the provider has for the asked weeks, read past its API and past the adapter."""
-        return sorted(row_of(item) for item in self.provider_items(*timetable.horizon(self.today)))
+        return sorted(row_of(item) for item in self.provider_items())
 
     def shown(self) -> dict[str, Any]:
         """Return what members see of the week after this one, without its age; asserts that the page is served too."""

@@ -64,7 +64,7 @@ def test_a_worker_told_to_wait_an_hour_does_other_connections_meanwhile(installa
 
 @pytest.mark.req("TT-27", "TT-30")
 def test_a_refused_connection_leaves_the_page_in_order_and_ends_by_itself(installation: Installation) -> None:
-    """A9 with worker, beat and web server: served all the time, told clearly, and mended by beat and worker alone."""
+    """A9 with worker and web server: served all the time, told clearly, and mended by the next tick that finds it due."""
     installation.start_worker()
     installation.start_web()
     assert installation.sync()["result"] == "success"
@@ -80,10 +80,10 @@ def test_a_refused_connection_leaves_the_page_in_order_and_ends_by_itself(instal
     with Sandbox.serve(port=port, seed=1) as back:
         back.fitbox.switch(bookings_frozen=True)
         installation.make_due()
-        installation.start_beat()
-        mended = installation.wait_for(lambda: installation.ended(after=failed["id"]), "beat to start the next run")
+        installation.send("tick")
+        mended = installation.wait_for(lambda: installation.ended(after=failed["id"]), "the next run")
     assert (mended["result"], mended["error"]) == ("success", "")
     assert installation.rows() == before
     installation.assert_page_is_served()
-    for log in ("worker", "web", "beat"):
+    for log in ("worker", "web"):
         assert SANDBOX_FITBOX_KEY not in installation.log(log)

@@ -180,7 +180,7 @@ def test_the_stored_key_is_not_sent_to_another_address(people: Clients, sandbox:
     )
     assert (answer.status_code, answer.json()["ok"]) == (400, False)
     assert answer.json()["text"].startswith("Key: Enter the key together with the new address")
-    assert sandbox.fitbox.traffic.counters().requests == 0
+    assert sandbox.fitbox.traffic.counters.requests == 0
 
 
 def test_without_script_the_test_answers_by_a_page(people: Clients, sandbox: Sandbox) -> None:

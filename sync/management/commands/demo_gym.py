@@ -55,5 +55,7 @@ def make(now: datetime) -> Organization:
     keys.enter(connection, SANDBOX_FITBOX_KEY)
     connection.save()
     SyncJob.objects.create(connection=connection, due_at=now)
-    TimetableSettings.objects.filter(organization=gym).update(data_source="fitbox")
+    timetable = TimetableSettings.objects.get(organization=gym)
+    timetable.data_source = "fitbox"
+    timetable.save()  # not by an update, which would leave the choice out of the history
     return gym
