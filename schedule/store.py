@@ -92,6 +92,7 @@ class Row:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
+REFERENCES = ("place_id", "instructor_id", "class_type_id")
 IDENTITY = ("id", "uid", "source", "connection", "external_id")
 JSON_COLUMNS = ("provider_values", "payload")
 _values_of = attrgetter(*VALUE_FIELDS)
@@ -313,6 +314,8 @@ def _prepare_reconsidered(
                 continue
             new = _copy(old)
             show.row(new, from_canonical(orjson.loads(old.provider_values)))
+            for name in REFERENCES:  # what they named when it was said may have been deleted since
+                setattr(new, name, getattr(old, name))
             if (effect := _effect(old, new)) is not None:
                 stored[old.id] = old
                 _revise(prepared, old, new, now)

@@ -64,7 +64,9 @@ class Proposal:
         said = blake2b(digest_size=16)
         for item in sorted(self.incoming, key=lambda item: item.external_id):
             said.update(f"{item.external_id}\0{item.fingerprint}\n".encode())
-        said.update(repr((sorted(self.removed), sorted(self.unreadable), self.covered and "full", self.closures)).encode())
+        said.update(
+            repr((sorted(self.removed), sorted(self.unreadable), self.covered and "full", self.closures)).encode()
+        )
         return said.hexdigest()
 
     def pack(self) -> bytes:

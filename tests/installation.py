@@ -79,10 +79,13 @@ class Installation:
         self.processes.append(process)
         return process
 
-    def start_worker(self, name: str = "worker", module: str = "celery", **environment: str) -> subprocess.Popen[bytes]:
-        """Start a Celery worker with one child, and wait until it takes tasks."""
+    def start_worker(
+        self, name: str = "worker", module: str = "celery", children: int = 1, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a Celery worker and wait until it takes tasks."""
         quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO")
-        worker = ("worker", "--concurrency", "1", "--queues", "default", "--hostname", f"{name}@callboard", *quiet)
+        whose = ("--queues", "default", "--hostname", f"{name}@callboard", "--concurrency", str(children))
+        worker = ("worker", *whose, *quiet)
         starts = self.log(name).count(" ready.")
         process = self.start(name, "-m", module, "-A", "config", *worker, **environment)
         self.wait_for(lambda: self.log(name).count(" ready.") > starts, f"{name} to be ready")

@@ -227,6 +227,9 @@ class Client:
             raise
         request_id = str(uuid.uuid4())
         self.calls += 1
+        if self._on_call:
+            # Before the call: one that fails was made all the same.
+            self._on_call(self.calls)
         began, status = time.perf_counter(), "none"
         try:
             answer = self._exchange(url, {**headers, "X-Request-Id": request_id}, times)
@@ -246,8 +249,6 @@ class Client:
                 request_id,
                 number,
             )
-        if self._on_call:
-            self._on_call(self.calls)
         return answer
 
     def _exchange(self, url: str, headers: Mapping[str, str], times: Times) -> Answer:

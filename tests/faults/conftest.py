@@ -5,6 +5,7 @@
 secrets, and mended by itself.
 """
 
+import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -108,6 +109,15 @@ class House:
             seen |= {session["id"]: session["startsAt"] for session in said["schedule"]}
         assert seen
         return seen
+
+    def staff_see(self, address: str) -> str:
+        """Return the words of a staff page."""
+        staff = Client()
+        staff.force_login(self.manager)
+        answer = staff.get(address)
+        assert answer.status_code == 200
+        assert SANDBOX_FITBOX_KEY not in answer.text
+        return html.unescape(answer.text)
 
     def assert_failed(self, run: Run, code: str, words: str = "") -> None:
         """Assert that the run says clearly what happened, without a secret, to whoever reads row or log."""

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,9 @@ class Killing:
     # --- what happens
 
     def start_worker(self) -> None:
+        """Start a worker whose other children work on while Celery notices, after a second, that one was killed."""
         environment = {moments.FOLDER: str(self.folder)}
-        self.worker = self.house.start_worker(module="tests.faults.moments", **environment)
+        self.worker = self.house.start_worker(module="tests.faults.moments", children=3, **environment)
 
     def forget_everything(self) -> None:
         """Go back to before the first sync, without the costs of a new installation."""
@@ -45,9 +46,9 @@ class Killing:
         self.house.query("UPDATE schedule_counter SET value = value + 1 WHERE name = 'publication'")
 
     def edit_provider(self) -> str:
-        """Move a class, cancel one, take one away and add one, all of the week after next; return the id of the moved."""
+        """Move a class, cancel one, take one away and add one, all of next week; return the id of the moved one."""
         schedule = self.house.sandbox.fitbox.schedule
-        day = self.today + timedelta(days=7 + self.next_class % 7)
+        day = self.next_week.days[self.next_class % 7]
         items = [item for item in self.provider_items() if (item["date"], item["status"]) == (str(day), "active")]
         moved, cancelled, removed = (item["id"] for item in items[-3:])
         schedule.move(moved, start_time=f"{4 + self.next_class // 60 % 20:02}:{self.next_class % 60:02}")
@@ -74,7 +75,7 @@ class Killing:
 
     def kill_child(self, number: int) -> None:
         os.kill(number, signal.SIGKILL)
-        self.house.wait_for(lambda: not Path(f"/proc/{number}").exists(), "the killed child to be gone")
+        self.house.wait_for(lambda: is_dead(number), "the killed child to be dead")
         self.go_on()
 
     def kill_worker(self) -> None:
@@ -89,6 +90,11 @@ class Killing:
     def today(self) -> date:
         return datetime.now(ZONE).date()
 
+    @property
+    def next_week(self) -> timetable.Week:
+        """A week of which nothing is over yet."""
+        return timetable.Week.of(self.today).next
+
     def provider_items(self) -> list[dict[str, Any]]:
         return self.house.sandbox.fitbox.schedule.listing(*timetable.horizon(self.today)).items
 
@@ -98,8 +104,7 @@ class Killing:
 
     def shown(self) -> dict[str, Any]:
         """Return what members see of the week after this one, without its age; asserts that the page is served too."""
-        week = timetable.Week.of(self.today).next.code
-        said = self.house.timetable(week)
+        said = self.house.timetable(self.next_week.code)
         assert said["schedule"]
         self.house.assert_page_is_served()
         return {name: said[name] for name in ("source", "schedule")}
@@ -129,3 +134,11 @@ class Killing:
                 "WHERE source = 'fitbox' GROUP BY schedule_change.kind"
             )
         )
+
+
+def is_dead(process: int) -> bool:
+    """Whether a process of this system has ended, be it that nobody has asked for its status yet."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True

@@ -132,7 +132,7 @@ def main() -> None:
     watch(ALL.values(), Path(os.environ[FOLDER]))
     from config.celery import app
 
-    # Celery gives a lost child's task 10 s to be heard of after all; nothing is to be heard of these.
+    # Celery keeps a killed child's place for 10 s, in case its task is heard of after all.
     app.conf.worker_lost_wait = 0.2
     app.start(argv=sys.argv[sys.argv.index("worker") :])
 

@@ -1,4 +1,4 @@
-"""A provider in trouble as a real Celery worker meets it: the worker stays free for others (A4), an outage ends (A9)."""
+"""A provider in trouble as real Celery workers meet it: others are not held up (A4, A8), an outage ends (A9)."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -37,18 +37,20 @@ def seconds_until_due(installation: Installation, connection: int) -> float:
     return float((due_at - datetime.now(UTC)).total_seconds())
 
 
+def connect_another(installation: Installation, sandbox: Sandbox) -> int:
+    code = SECOND.format(url=sandbox.url_of("fitbox"), key=SANDBOX_FITBOX_KEY)
+    made = installation.manage("shell", "-v", "0", "-c", code)
+    assert made.returncode == 0, made.stderr
+    return int(made.stdout)
+
+
 @pytest.mark.req("X-08")
 def test_a_worker_told_to_wait_an_hour_does_other_connections_meanwhile(installation: Installation) -> None:
     """A4: one worker with one place; the first connection gets a 429, the second is read at once."""
     first = installation.connection
-    installation.sandbox.fitbox.faults.add(
-        Fault("status", status=429, retry_after=3600, retry_after_form="seconds"),
-    )
+    installation.sandbox.fitbox.faults.add(Fault("status", status=429, retry_after=3600, retry_after_form="seconds"))
     with Sandbox.serve(seed=2) as other:
-        code = SECOND.format(url=other.url_of("fitbox"), key=SANDBOX_FITBOX_KEY)
-        made = installation.manage("shell", "-v", "0", "-c", code)
-        assert made.returncode == 0, made.stderr
-        second = int(made.stdout)
+        second = connect_another(installation, other)
         installation.start_worker()
         installation.send("run_sync", first)
         installation.send("run_sync", second)
@@ -60,6 +62,26 @@ def test_a_worker_told_to_wait_an_hour_does_other_connections_meanwhile(installa
     assert 860 < seconds_until_due(installation, first) <= 900
     assert installation.sandbox.fitbox.traffic.counters.requests == 1
     assert SANDBOX_FITBOX_KEY not in installation.log("worker")
+
+
+def test_a_provider_that_dribbles_does_not_make_other_connections_late(installation: Installation) -> None:
+    """A8: while one worker is held up, for no longer than the total time limit, another reads the second connection."""
+    first = installation.connection
+    installation.query("UPDATE integrations_connection SET timeout_seconds = 5, retries = 0")
+    installation.sandbox.fitbox.faults.add(Fault("slow_body", bytes_per_second=20))
+    with Sandbox.serve(seed=2) as other:
+        second = connect_another(installation, other)
+        installation.start_worker("one")
+        installation.start_worker("two")
+        installation.send("run_sync", first)
+        installation.wait_for(lambda: installation.sandbox.fitbox.traffic.records, "the slow call")
+        installation.send("run_sync", second)
+        good = installation.wait_for(lambda: newest_run(installation, second), "the other's run")
+        assert (good["state"], good["result"]) == ("completed", "success")
+        assert not newest_run(installation, first), "the slow one still goes on"
+        slow = installation.wait_for(lambda: newest_run(installation, first), "the slow run to end", seconds=8)
+    assert (slow["state"], slow["error_code"]) == ("failed", "provider_unavailable")
+    assert "did not answer in time" in slow["error"]
 
 
 @pytest.mark.req("TT-27", "TT-30")

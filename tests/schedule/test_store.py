@@ -9,7 +9,7 @@ from django.db import connection as database
 
 from schedule import store
 from schedule.differences import Changes, ClosureValues, SourceRead, compare
-from schedule.models import Change, Closure, Counter, Event, Organization, SourceState
+from schedule.models import Change, ClassType, Closure, Counter, Event, Organization, SourceState
 from schedule.values import EventValues, Incoming, Live, canonical, from_canonical
 
 NOW = datetime(2026, 11, 23, 0, 0, tzinfo=UTC)
@@ -181,6 +181,15 @@ def test_a_class_on_a_closed_day_is_cancelled_with_the_closures_name(gym: Organi
     store.reconsider(date(2026, 11, 23), date(2026, 11, 23), cause="user:1", now=NOW)
     event = the_event()
     assert (event.status, event.status_reason, event.sequence) == ("confirmed", "", 2)
+
+
+def test_a_closed_day_is_shown_although_the_class_type_was_deleted_since(gym: Organization) -> None:
+    kind = ClassType.objects.create(organization=gym, name="HIIT")
+    write(Incoming.of("c1", values(class_type_id=kind.pk)))
+    kind.delete()
+    Closure.objects.create(organization=gym, name="Cup", first_on=date(2026, 11, 23), last_on=date(2026, 11, 23))
+    store.reconsider(date(2026, 11, 23), date(2026, 11, 23), cause="user:1", now=NOW)
+    assert (the_event().status_reason, the_event().class_type) == ("Cup", None)
 
 
 def test_a_new_class_on_a_closed_day_arrives_cancelled(gym: Organization) -> None:

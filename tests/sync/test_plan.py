@@ -1,5 +1,6 @@
 """What an answer does to the stored week, and when a person must look first."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -53,7 +54,10 @@ def planned(
     incoming: list[Incoming],
     *,
     covered: Covered | None = WEEK,
+    asked: Covered | None = None,
     removed: tuple[str, ...] = (),
+    unreadable: tuple[str, ...] = (),
+    closed: Callable[[datetime], bool] = lambda at: False,
     first: bool = False,
     guard: Guard | None = Guard(),
 ) -> Plan:
@@ -65,7 +69,10 @@ def planned(
         based_on=0,
         now=NOW,
         covered=covered,
+        asked=asked,
         removed=removed,
+        unreadable=unreadable,
+        closed=closed,
         first=first,
         guard=guard,
     )
@@ -223,3 +230,40 @@ def test_no_part_of_a_good_answer_ever_removes_more_than_the_cap(kept: list[int]
     result = planned([stored(item) for item in week], answer)
     if result.hold is None:
         assert len(result.changes.removals) * 100 <= 25 * len(week)
+
+
+# --- what came but could not be read, and what goes without being missing
+
+
+def test_what_came_but_could_not_be_read_is_not_missing() -> None:
+    known = [stored(event("a")), stored(event("slot/2026-11-24")), stored(event("b"))]
+    removals = planned(known, [], unreadable=("a", "slot"), guard=None).changes.removals
+    assert [row.external_id for row in removals] == ["b"]
+
+
+@pytest.mark.parametrize(("unreadable", "gone"), [(("#4",), 2), (("#4", "#9"), 0)])
+def test_items_that_nobody_can_tell_apart_may_be_the_missing_ones(unreadable: tuple[str, ...], gone: int) -> None:
+    known = [stored(event("a")), stored(event("b"))]
+    assert len(planned(known, [], unreadable=unreadable, guard=None).changes.removals) == gone
+
+
+def test_what_a_difference_removes_by_name_goes_although_it_cannot_be_read() -> None:
+    changes = planned([stored(event("a"))], [], covered=None, removed=("a",), unreadable=("a",), guard=None).changes
+    assert len(changes.removals) == 1
+
+
+@pytest.mark.req("BY-01")
+@pytest.mark.parametrize("days", [-20, 20])
+def test_classes_that_move_out_of_sight_count_as_gone(days: int) -> None:
+    week = [event(f"e{n}", 10 + n) for n in range(8)]
+    moved = [event(f"e{n}", days * (24 + n)) for n in range(3)]
+    assert planned([stored(item) for item in week], moved + week[3:], asked=WEEK).hold is not None
+
+
+@pytest.mark.req("BY-01")
+def test_closed_days_that_take_too_much_are_held() -> None:
+    week = [event(f"e{n}", 10 + 24 * (n % 6)) for n in range(12)]
+    known = [stored(item) for item in week]
+    days = {NOW.date() + timedelta(days=n) for n in range(2)}
+    assert planned(known, week, closed=lambda at: at.date() in days).hold is not None
+    assert planned(known, week, closed=lambda at: at.date() == NOW.date()).hold is None
