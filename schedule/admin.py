@@ -202,6 +202,7 @@ class WeeklySlotAdmin(GymAdmin):
 @admin.register(SpecialEvent)
 class SpecialEventAdmin(GymAdmin):
     list_display = ["title", "date", "start_time", "coach", "place", "is_active"]
+    list_select_related = ["coach", "place"]
     list_filter = ["is_active"]
     date_hierarchy = "date"
     search_fields = ["title"]

@@ -6,6 +6,10 @@ import pytest
 from django.conf import settings
 
 
+# A slow hash protects real passwords; people invented for a test would spend most of its time on it.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture(autouse=True)
 def fresh_publication_cache() -> Iterator[None]:
     """Forget what other tests showed: revisions begin anew with each test's database, and bodies are kept by revision."""

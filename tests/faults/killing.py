@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,7 +14,7 @@ from schedule import timetable
 from tests.faults import moments
 from tests.faults.conftest import ZONE, Row, coming, row_of
 from tests.faults.moments import Moment
-from tests.installation import Installation
+from tests.installation import Installation, install
 
 CLASSES = 600
 """Two pages of the provider."""
@@ -28,10 +30,11 @@ class Killing:
 
     # --- what happens
 
-    def start_worker(self) -> None:
+    def start_worker(self, name: str = "worker", children: int = 3) -> subprocess.Popen[bytes]:
         """Start a worker whose other children work on while Celery notices, after a second, that one was killed."""
         environment = {moments.FOLDER: str(self.folder)}
-        self.worker = self.house.start_worker(module="tests.faults.moments", children=3, **environment)
+        self.worker = self.house.start_worker(name, module="tests.faults.moments", children=children, **environment)
+        return self.worker
 
     def forget_everything(self) -> None:
         """Go back to before the first sync, without the costs of a new installation."""
@@ -60,10 +63,18 @@ class Killing:
 
     def stop_at(self, moment: Moment) -> int:
         """Start a sync and return the process id of the worker's child, which stands still at the moment."""
-        self.asked += 1
-        (self.folder / "moment").write_text(f"{moment.name}\n{self.asked}")
+        self.wait_at(moment)
         self.house.make_due()
         self.house.send("run_sync", self.house.connection)
+        return self.stopped(moment)
+
+    def wait_at(self, moment: Moment) -> None:
+        """Let the next sync stop at the moment."""
+        self.asked += 1
+        (self.folder / "moment").write_text(f"{moment.name}\n{self.asked}")
+
+    def stopped(self, moment: Moment) -> int:
+        """Return the process id of the worker's child that stands still at the moment."""
         reached = self.folder / "reached"
         self.house.wait_for(reached.exists, f"the worker to come to: {moment.name}")
         return int(reached.read_text())
@@ -126,6 +137,10 @@ class Killing:
         assert ended[3].startswith("The worker stopped before the end.")
         assert self.house.query("SELECT id FROM sync_run WHERE state IN ('running', 'pending')") == []
 
+    def runs(self) -> int:
+        [[count]] = self.house.query("SELECT COUNT(*) FROM sync_run")
+        return int(count)
+
     def history(self) -> dict[str, int]:
         """Return how many changes of each kind the history holds of Fitbox's rows."""
         return dict(
@@ -134,6 +149,17 @@ class Killing:
                 "WHERE source = 'fitbox' GROUP BY schedule_change.kind"
             )
         )
+
+
+@contextmanager
+def callboard(demo_database: str, folder: Path) -> Iterator[Killing]:
+    """Make a Callboard with a web server, without a worker; the provider has two pages of classes."""
+    with install(demo_database, folder) as house:
+        house.sandbox.fitbox.schedule.set_mode("bulk", CLASSES)
+        house.start_web()
+        watched = folder / "moments"
+        watched.mkdir()
+        yield Killing(house, watched)
 
 
 def is_dead(process: int) -> bool:

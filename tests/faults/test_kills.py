@@ -9,21 +9,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults import moments
-from tests.faults.killing import CLASSES, Killing
+from tests.faults.killing import CLASSES, Killing, callboard
 from tests.faults.moments import Moment
-from tests.installation import install
 
 
 @pytest.fixture(scope="module")
 def killing(demo_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killing]:
     """A Callboard with a web server and a worker that can be stopped; the provider has two pages of classes."""
-    folder = tmp_path_factory.mktemp("killing")
-    with install(demo_database, folder) as house:
-        house.sandbox.fitbox.schedule.set_mode("bulk", CLASSES)
-        house.start_web()
-        watched = folder / "moments"
-        watched.mkdir()
-        made = Killing(house, watched)
+    with callboard(demo_database, tmp_path_factory.mktemp("killing")) as made:
         made.start_worker()
         yield made
 
@@ -96,3 +89,44 @@ def test_a_sync_without_changes_killed(killing: Killing, moment: Moment) -> None
     killing.assert_killed_run_is_closed(killed, moment)
     assert (killing.house.rows(), killing.history(), killing.shown()) == (rows, history, former)
     assert killing.house.query("SELECT name, value FROM schedule_counter ORDER BY name") == revisions
+
+
+@pytest.mark.req("TT-35", "X-09", "X-11")
+@pytest.mark.parametrize("moment", (moments.NEXT_PAGE[0], moments.APPLYING[2], moments.APPLIED), ids=name_of)
+def test_the_whole_worker_killed(killing: Killing, moment: Moment) -> None:
+    """C8: nobody takes the work while the lease lasts, and the next worker does as soon as it has run out."""
+    killing.forget_everything()
+    killing.stop_at(moment)
+    killing.kill_worker()
+    killed = killing.house.last_run()["id"]
+    killing.start_worker()
+
+    skipped = killing.house.log("worker").count("skipped")
+    killing.house.send("run_sync", killing.house.connection)
+    killing.house.wait_for(
+        lambda: killing.house.log("worker").count("skipped") > skipped, "the new worker to find the lease taken"
+    )
+    assert (killing.house.last_run()["id"], killing.house.last_run()["state"]) == (killed, "running")
+    assert killing.shown()["source"] == ("fitbox" if moment.is_written else "cms")
+
+    killing.house.expire_lease()
+    assert killing.house.sync()["result"] == "success"
+    assert killing.house.rows() == killing.provided()
+    assert killing.history() == {"created": CLASSES}
+    killing.assert_killed_run_is_closed(killed, moment)
+
+
+def test_a_worker_told_to_stop_ends_its_sync_first(killing: Killing) -> None:
+    """C10: a deployment's SIGTERM loses nothing, and nobody has to wait for a lease."""
+    killing.house.sync()
+    killing.edit_provider()
+    before = killing.house.last_run()["id"]
+    killing.stop_at(moments.READING[0])
+    worker = killing.worker
+    assert worker is not None
+    worker.terminate()
+    killing.go_on()
+    assert worker.wait(timeout=30) == 0
+    assert killing.house.ended(after=before)["result"] == "success"
+    killing.assert_equal()
+    killing.start_worker()

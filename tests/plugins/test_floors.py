@@ -1,6 +1,10 @@
 """The floors of coverage, judged from coverage's own figures."""
 
+import pytest
+
 from tests.plugins.floors import judge
+
+pytestmark = pytest.mark.req("X-36")
 
 
 def summary(lines: int, branches: int) -> dict[str, int]:
