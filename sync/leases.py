@@ -64,8 +64,9 @@ def request(connection: Connection, trigger: RunTrigger, *, now: datetime, user:
 def job_of(connection: Connection, now: datetime, *, lock: bool = False) -> SyncJob:
     """Return the connection's job, made due now if there is none; locked until the transaction ends when asked."""
     SyncJob.objects.get_or_create(connection=connection, defaults={"due_at": now})
-    jobs = SyncJob.objects.select_for_update(of=("self",)) if lock else SyncJob.objects.all()
-    return jobs.select_related("requested_run").get(connection=connection)
+    # Without its requested run: PostgreSQL, having waited for the lock, would join the one of before it waited.
+    jobs = SyncJob.objects.select_for_update() if lock else SyncJob.objects.all()
+    return jobs.get(connection=connection)
 
 
 def due(now: datetime, providers: list[str]) -> list[int]:

@@ -80,8 +80,7 @@ class Killing:
         return int(reached.read_text())
 
     def go_on(self) -> None:
-        """Let the worker's child, or the one after it, pass the moment."""
-        (self.folder / "moment").unlink()
+        """Let the worker's child pass the moment, if it lives."""
         (self.folder / "reached").unlink()
 
     def kill_child(self, number: int) -> None:
@@ -94,6 +93,12 @@ class Killing:
         assert self.worker is not None
         self.house.kill(self.worker)
         self.go_on()
+
+    def clear(self) -> None:
+        """Leave no worker standing still and no lease behind, however a test ended."""
+        for name in ("moment", "reached"):
+            (self.folder / name).unlink(missing_ok=True)
+        self.house.expire_lease()
 
     # --- what must hold
 

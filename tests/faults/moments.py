@@ -1,8 +1,8 @@
 """The moments of a sync at which a fault test stops a worker, to kill it there.
 
 Run as a program, this is the real Celery worker, with a look at each moment whether a test waits for it. A test writes the
-moment's name into the folder that MOMENTS_FOLDER names; the worker's child stops there, says so with its process id, and
-goes on only when the test's file is gone.
+moment's name into the folder that MOMENTS_FOLDER names; the first worker's child to come there takes the file away, stops,
+says so with its process id, and goes on only when what it said is gone.
 """
 
 import os
@@ -44,7 +44,7 @@ def after(name: str, function: str, nth: int = 1, **holds: bool) -> Moment:
 
 
 REQUEST = "integrations.http.wire:get"
-CLAIMED = after("claimed", "sync.leases:claim")
+CLAIMED = before("claimed", "sync.ingest:_Work.__init__")
 READING = (before("before the request", REQUEST), after("after the request", REQUEST))
 NEXT_PAGE = (before("before the second request", REQUEST, 2), after("after the second request", REQUEST, 2))
 DECIDING = (
@@ -117,6 +117,10 @@ def _asked(folder: Path) -> str:
 
 
 def _stop(folder: Path) -> None:
+    try:
+        (folder / "moment").rename(folder / "taken")
+    except FileNotFoundError:
+        return  # another child was first
     draft = folder / "reached.draft"
     draft.write_text(str(os.getpid()))
     draft.rename(folder / "reached")

@@ -19,13 +19,20 @@ Shown = tuple[str, frozenset[tuple[str, str, str]]]
 
 
 @pytest.fixture(scope="module")
-def pair(demo_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killing]:
+def shared(demo_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killing]:
     """A Callboard with a web server and two workers; the first sync has been made."""
     with callboard(demo_database, tmp_path_factory.mktemp("pair")) as made:
         for name in WORKERS:
             made.start_worker(name, children=1)
         assert made.house.sync()["result"] == "success"
         yield made
+
+
+@pytest.fixture
+def pair(shared: Killing) -> Iterator[Killing]:
+    yield shared
+    shared.clear()
+    settle(shared)
 
 
 def read_in_full(pair: Killing) -> None:

@@ -14,11 +14,17 @@ from tests.faults.moments import Moment
 
 
 @pytest.fixture(scope="module")
-def killing(demo_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killing]:
+def shared(demo_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killing]:
     """A Callboard with a web server and a worker that can be stopped; the provider has two pages of classes."""
     with callboard(demo_database, tmp_path_factory.mktemp("killing")) as made:
         made.start_worker()
         yield made
+
+
+@pytest.fixture
+def killing(shared: Killing) -> Iterator[Killing]:
+    yield shared
+    shared.clear()
 
 
 def name_of(moment: Moment) -> str:

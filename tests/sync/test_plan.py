@@ -14,6 +14,7 @@ from sync.plan import Covered, Guard, Plan, plan
 
 NOW = datetime(2026, 11, 23, 0, 0, tzinfo=UTC)
 WEEK = Covered(NOW, NOW + timedelta(days=7))
+GUARD = Guard()
 
 
 def event(
@@ -59,7 +60,7 @@ def planned(
     unreadable: tuple[str, ...] = (),
     closed: Callable[[datetime], bool] = lambda at: False,
     first: bool = False,
-    guard: Guard | None = Guard(),
+    guard: Guard | None = GUARD,
 ) -> Plan:
     return plan(
         {row.external_id: row for row in known},
