@@ -158,7 +158,7 @@ class Installation:
         found = self.query(
             "SELECT external_id, starts_at, status FROM schedule_event WHERE source = %s AND deleted_at IS NULL", source
         )
-        return sorted((external_id, _instant(starts_at), status) for external_id, starts_at, status in found)
+        return sorted((external_id, instant(starts_at), status) for external_id, starts_at, status in found)
 
     def timetable(self, week: str = "") -> dict[str, Any]:
         """Return what members are answered, over HTTP."""
@@ -367,6 +367,6 @@ def _answers(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _instant(stored: datetime | str) -> datetime:
+def instant(stored: datetime | str) -> datetime:
     """Return an instant as the database's driver gives it: SQLite's is UTC without saying so."""
     return datetime.fromisoformat(stored).replace(tzinfo=UTC) if isinstance(stored, str) else stored.astimezone(UTC)
