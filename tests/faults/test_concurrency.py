@@ -171,8 +171,8 @@ def test_toggling_during_syncs_shows_one_source_or_the_other_whole(pair: Killing
             pair.stop_at(moments.APPLYING[2])
             choose(pair, staff, "cms") if pair.house.database_url else None  # SQLite's writer waits for the other
             pair.go_on()
-            choose(pair, staff, "cms")
-            choose(pair, staff, "fitbox")
+            for source in ("cms", "fitbox") * 3:
+                choose(pair, staff, source)
             settle(pair)
             known.add(shown(pair, week))
     assert seen <= known
@@ -187,15 +187,16 @@ class watching:
         self.ask: Callable[[], Shown] = lambda: shown(pair, week)
         self.seen: set[Shown] = set()
         self.ended = threading.Event()
-        self.pool = ThreadPoolExecutor(1)
+        self.pool = ThreadPoolExecutor(2)
 
     def __enter__(self) -> set[Shown]:
-        self.future = self.pool.submit(self._watch)
+        self.futures = [self.pool.submit(self._watch) for _ in range(2)]
         return self.seen
 
     def __exit__(self, *error: object) -> None:
         self.ended.set()
-        self.future.result(timeout=60)
+        for future in self.futures:
+            future.result(timeout=60)
         self.pool.shutdown()
 
     def _watch(self) -> None:

@@ -18,7 +18,7 @@ from integrations.records import (
     WallTime,
 )
 from schedule.names import Named, NamedType, Names
-from sync.ingest import Import, read_import
+from sync.reading import Import, read_import
 
 MELBOURNE = ZoneInfo("Australia/Melbourne")
 ASKED = (date(2026, 11, 23), date(2026, 12, 6))
