@@ -97,7 +97,7 @@ class _Work:
             self._write(fetched, proposal, planned)
 
     def fail(self, code: str, text: str, error: Exception) -> None:
-        """Close the run as failed and say when to try again. The cursor goes, so that the next read is a full one."""
+        """Close the run as failed and say when to try again. After a failure the next read is a full one."""
         logger.warning("run %s of %s failed: %s", self.run.pk, self.connection, code, exc_info=code == "internal_error")
         now = timezone.now()
         pause = self._pause_after(error)
@@ -214,7 +214,8 @@ class _Work:
         text = f"{hold.reason} {waits}; the timetable keeps showing the last good data."
         with transaction.atomic():
             due_at = leases.next_due(self.connection.interval_minutes, now)
-            leases.release(self.claim, now=now, due_at=due_at, failures=0, not_before=None)
+            # The next read is a full one again: a difference does not tell of what is missing, and must not settle this.
+            leases.release(self.claim, now=now, due_at=due_at, failures=0, not_before=None, full_read_at=None)
             self._close(RunState.COMPLETED, result, now, error_code="held", error=text)
 
     def _finish_unchanged(self, fetched: Fetched) -> None:

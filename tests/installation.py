@@ -49,6 +49,7 @@ class Installation:
     port: int
     broker: Celery
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _asking: psycopg.Connection[Any] | None = None
 
     # --- processes
 
@@ -114,6 +115,8 @@ class Installation:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=30)
+        if self._asking is not None:
+            self._asking.close()
 
     def send(self, task: str, *arguments: object) -> None:
         """Put the message of a task into the queue, as beat or the web server would."""
@@ -190,11 +193,16 @@ class Installation:
     def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Ask the database past Django, for what no command prints. `%s` stands for a parameter."""
         if self.database_url:
-            with psycopg.connect(self.database_url, autocommit=True) as connection:
-                cursor = connection.execute(sql, parameters or None)  # type: ignore[call-overload]  # tests write their own SQL
-                return cursor.fetchall() if cursor.description else []
+            cursor = self._postgresql().execute(sql, parameters or None)  # type: ignore[call-overload]  # tests write their own SQL
+            return cursor.fetchall() if cursor.description else []
         with self.sqlite() as database:
             return database.execute(sql.replace("%s", "?"), parameters).fetchall()
+
+    def _postgresql(self) -> psycopg.Connection[Any]:
+        """Return the one connection for questions: waiting asks often, and each new one is a process on the server."""
+        if self._asking is None or self._asking.closed:
+            self._asking = psycopg.connect(self.database_url, autocommit=True)
+        return self._asking
 
     @contextmanager
     def sqlite(self) -> Iterator[sqlite3.Connection]:

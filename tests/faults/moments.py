@@ -47,14 +47,8 @@ REQUEST = "integrations.http.wire:get"
 CLAIMED = before("claimed", "sync.ingest:_Work.__init__")
 READING = (before("before the request", REQUEST), after("after the request", REQUEST))
 NEXT_PAGE = (before("before the second request", REQUEST, 2), after("after the second request", REQUEST, 2))
-DECIDING = (
-    before("fetched", "sync.ingest:read_import"),
-    after("validated", "sync.ingest:read_import"),
-    after("planned", "sync.proposals:Proposal.plan"),
-    before("about to apply", "schedule.store:apply"),
-)
+DECIDING = (after("validated", "sync.ingest:read_import"), after("planned", "sync.proposals:Proposal.plan"))
 APPLYING = (
-    after("applying, counter raised", "schedule.store:_raise_counter"),
     before("applying, before the rows", "schedule.store:_write_rows"),
     after("applying, rows written", "schedule.store:_write_rows"),
     after("applying, history written", "schedule.store:_write_history"),
@@ -68,7 +62,6 @@ CLOSING = (
     after("released, before the commit", "sync.leases:release", is_written=True),
     after("closed, before the commit", "sync.ingest:_Work._close", is_written=True),
     after("closed", "sync.ingest:_Work.do", is_written=True, is_closed=True),
-    after("task done", "sync.ingest:run", is_written=True, is_closed=True),
 )
 FIRST_SYNC = (CLAIMED, *READING, *NEXT_PAGE, *DECIDING, *APPLYING, APPLIED, *CLOSING)
 CHANGES = (CLAIMED, *READING, *DECIDING, *APPLYING, APPLIED, *CLOSING)

@@ -168,7 +168,7 @@ def test_toggling_during_syncs_shows_one_source_or_the_other_whole(pair: Killing
     with watching(pair, week) as seen:
         for _ in range(4):
             pair.edit_provider()
-            pair.stop_at(moments.APPLYING[2])
+            pair.stop_at(moments.APPLYING[1])
             choose(pair, staff, "cms") if pair.house.database_url else None  # SQLite's writer waits for the other
             pair.go_on()
             for source in ("cms", "fitbox") * 3:
@@ -303,7 +303,7 @@ def test_a_connection_lost_in_the_middle_of_the_import_leaves_nothing_half_writt
     pair.house.sync()
     pair.edit_provider()
     rows, history, before = pair.house.rows(), pair.history(), pair.house.last_run()["id"]
-    pair.stop_at(moments.APPLYING[3])
+    pair.stop_at(moments.APPLYING[2])
     cut = pair.house.query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE datname = current_database() AND state = 'idle in transaction'"

@@ -98,7 +98,7 @@ def test_a_sync_without_changes_killed(killing: Killing, moment: Moment) -> None
 
 
 @pytest.mark.req("TT-35", "X-09", "X-11")
-@pytest.mark.parametrize("moment", (moments.NEXT_PAGE[0], moments.APPLYING[2], moments.APPLIED), ids=name_of)
+@pytest.mark.parametrize("moment", (moments.NEXT_PAGE[0], moments.APPLYING[1], moments.APPLIED), ids=name_of)
 def test_the_whole_worker_killed(killing: Killing, moment: Moment) -> None:
     """C8: nobody takes the work while the lease lasts, and the next worker does as soon as it has run out."""
     killing.forget_everything()

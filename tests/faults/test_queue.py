@@ -45,7 +45,7 @@ def test_what_a_dead_worker_had_taken_is_taken_over_by_the_next_tick(killing: Ki
     house = killing.house
     killing.start_worker()
     former = killing.shown()
-    killing.stop_at(moments.APPLYING[2])
+    killing.stop_at(moments.APPLYING[1])
     killing.kill_worker()
     lose_messages(house)
     killed = house.last_run()["id"]
@@ -61,7 +61,7 @@ def test_what_a_dead_worker_had_taken_is_taken_over_by_the_next_tick(killing: Ki
     )
     assert run["result"] == "success"
     assert house.rows() == killing.provided()
-    killing.assert_killed_run_is_closed(killed, moments.APPLYING[2])
+    killing.assert_killed_run_is_closed(killed, moments.APPLYING[1])
 
 
 @pytest.mark.postgresql_only

@@ -67,6 +67,18 @@ def test_even_the_empty_week_can_be_let_through_by_a_person(house: House) -> Non
 # --- A16: items that cannot be read -----------------------------------------------------------------------------------
 
 
+@pytest.mark.req("BY-01")
+def test_a_held_import_keeps_waiting_though_polls_cannot_see_what_is_missing(house: House) -> None:
+    """A15. A server without `removed[]` tells by absence only, so a difference must not settle the question."""
+    house.sandbox.fitbox.switch(ignore_parameters=True)
+    house.sandbox.fitbox.schedule.set_mode("empty")
+    held_import = waiting(manual_run(house))
+    for _ in range(3):
+        assert house.scheduled_run().result == RunResult.HELD
+    held_import.refresh_from_db()
+    assert (held_import.state, held_import.times_seen) == (HeldState.OPEN, 4)
+
+
 def spoilt(items: list[Item], count: int) -> list[Any]:
     """Return the items with so many of them unreadable, in each way in turn, and unknown fields in all others."""
     ways: list[Callable[[Item], Any]] = [
