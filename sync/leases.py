@@ -19,7 +19,7 @@ from sync.models import Run, RunResult, RunState, RunTrigger, SyncJob
 
 LEASE = timedelta(seconds=75)
 """Longer than any one call with its retries may take between two renewals; a dead worker is replaced within 2 minutes."""
-APPLY_LEASE = timedelta(seconds=105)
+APPLY_LEASE = timedelta(seconds=100)
 """Taken just before apply, whose transaction may not be interrupted by a renewal."""
 SPREAD = 0.05
 """Scheduled runs are moved by up to this share of the interval, so that connections do not all call at once."""
