@@ -18,11 +18,33 @@ PAIR_WITHIN = timedelta(minutes=90)
 
 
 @dataclass(frozen=True, slots=True)
-class Covered:
-    """The part of the timetable that an answer speaks for: starts in [since, until), aware."""
+class Part:
+    """A part of the timetable: classes that start in [since, until), aware."""
 
     since: datetime
     until: datetime
+
+    def holds(self, starts_at: datetime) -> bool:
+        return self.since <= starts_at < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a source says now, as dated events, and how far its word goes."""
+
+    source: str
+    connection: str
+    incoming: Sequence[Incoming]
+    shown: Part
+    """The part that was asked for and that members are shown."""
+    covered: Part | None
+    """Where absence means removed; None for a difference, in which nothing is missing but what `removed` names."""
+    removed: Collection[str] = ()
+    """Ids of records that are gone; a weekly record's id stands for all its occurrences."""
+    unreadable: Collection[str] = ()
+    """Items that came but could not be read, by id or else by place (`#17`): they are not missing."""
+    closed: Callable[[datetime], bool] = lambda at: False
+    """Whether the source closes the day of that instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,47 +72,35 @@ class Plan:
 
 
 def plan(
-    known: Mapping[str, Known],
-    incoming: Sequence[Incoming],
-    *,
-    source: str,
-    connection: str,
-    based_on: int,
-    now: datetime,
-    covered: Covered | None,
-    asked: Covered | None = None,
-    removed: Collection[str] = (),
-    unreadable: Collection[str] = (),
-    closed: Callable[[datetime], bool] = lambda at: False,
-    first: bool = False,
-    guard: Guard | None = Guard(),
+    known: Mapping[str, Known], answer: Answer, *, based_on: int, now: datetime, first: bool, guard: Guard | None
 ) -> Plan:
-    """Return the changes that bring `known` to `incoming`, and the hold if they take away too much.
+    """Return the changes that bring `known` to what the answer says, and the hold if they take away too much.
 
-    `covered` None means a difference: nothing is missing but what `removed` names (ids, or the ids of weekly records).
-    Rows that began before `now` are history and stay. `first`: nothing of this source was ever accepted.
-    `unreadable` names items that came but could not be read, by id or else by place (`#17`): they are not missing.
-    `asked` is the part of the timetable that is shown, `closed` says whether the source closes that day.
-    Without a guard (a person released the import) nothing is held.
+    `based_on` is the store's revision of `known`. Rows that began before `now` are history and stay. `first`: nothing of
+    this source was ever accepted. Without a guard (a person released the import) nothing is held.
     """
 
     def removable(row: Known) -> bool:
         if row.starts_at < now:
             return False
-        if covered is None:
-            return _is_named(row, removed)
-        return not _is_named(row, unreadable) and covered.since <= row.starts_at < covered.until
+        if answer.covered is None:
+            return _is_named(row, answer.removed)
+        return not _is_named(row, answer.unreadable) and answer.covered.holds(row.starts_at)
 
-    paired, came = _pair(known, incoming, removable)
-    changes = compare(paired, came, source=source, connection=connection, based_on=based_on, removable=removable)
-    nameless = sum(name.startswith("#") for name in unreadable)
-    if covered is not None and len(changes.removals) <= nameless:
+    paired = _pair(known, answer.incoming, removable)
+    changes = compare(
+        paired,
+        answer.incoming,
+        source=answer.source,
+        connection=answer.connection,
+        based_on=based_on,
+        removable=removable,
+    )
+    nameless = sum(name.startswith("#") for name in answer.unreadable)
+    if answer.covered is not None and len(changes.removals) <= nameless:
         # Each missing row may be one of the items that nobody can tell apart.
         changes = replace(changes, removals=())
-    if guard is None:
-        return Plan(changes, None)
-    due = _due(known, covered, now)
-    return Plan(changes, _judge(due, changes, _going(due, changes, asked, closed, now), covered, now, first, guard))
+    return Plan(changes, _judge(known, changes, answer, now, first, guard) if guard else None)
 
 
 def _is_named(row: Known, names: Collection[str]) -> bool:
@@ -100,11 +110,12 @@ def _is_named(row: Known, names: Collection[str]) -> bool:
 
 def _pair(
     known: Mapping[str, Known], incoming: Sequence[Incoming], removable: Callable[[Known], bool]
-) -> tuple[Mapping[str, Known], Sequence[Incoming]]:
-    """Let a row without a provider's id of its own keep its identity when only its start or coach changed.
+) -> Mapping[str, Known]:
+    """Return the known rows by the ids under which they come now.
 
-    A missing and a new one of the same type and location pair up if they start within 90 minutes of each other and
-    there is exactly one candidate on each side; anything ambiguous is left as gone and new.
+    A row without a provider's id of its own keeps its identity when only its start or coach changed: a missing and
+    a new one of the same type and location pair up if they start within 90 minutes of each other and there is exactly
+    one candidate on each side; anything ambiguous is left as gone and new.
     """
     came = {item.external_id for item in incoming}
     missing: dict[tuple[object, ...], list[Known]] = defaultdict(list)
@@ -112,7 +123,7 @@ def _pair(
         if row.external_id not in came and not row.deleted and _is_derived(row.external_id) and removable(row):
             missing[row.class_type_name, row.location].append(row)
     if not missing:
-        return known, incoming
+        return known
     new: dict[tuple[object, ...], list[Incoming]] = defaultdict(list)
     for item in incoming:
         if item.external_id not in known:
@@ -124,11 +135,8 @@ def _pair(
         for row in rows:
             if len(near[row.external_id]) == 1 and wanted[near[row.external_id][0].external_id] == 1:
                 pairs[near[row.external_id][0].external_id] = row
-    if not pairs:
-        return known, incoming
     old = {row.external_id for row in pairs.values()}
-    renamed = {key: row for key, row in known.items() if key not in old} | pairs
-    return renamed, incoming
+    return {key: row for key, row in known.items() if key not in old} | pairs
 
 
 def _is_near(row: Known, item: Incoming) -> bool:
@@ -140,45 +148,11 @@ def _is_derived(external_id: str) -> bool:
     return external_id.startswith(KEY_MARK) or "/" in external_id
 
 
-def _due(known: Mapping[str, Known], covered: Covered | None, now: datetime) -> Mapping[UUID, Known]:
-    """Return the classes that members can still go to, of the part that the answer speaks for."""
-    return {
-        row.id: row
-        for row in known.values()
-        if not row.deleted
-        and not row.cancelled
-        and row.starts_at >= now
-        and (covered is None or covered.since <= row.starts_at < covered.until)
-    }
-
-
-def _going(
-    due: Mapping[UUID, Known],
-    changes: Changes,
-    asked: Covered | None,
-    closed: Callable[[datetime], bool],
-    now: datetime,
-) -> int:
-    """Count the due classes that members could not go to any more: gone, cancelled, on a closed day, moved out of sight."""
-    gone = {row.id for row in changes.removals}
-    starts = {row.id: row.starts_at for row in due.values()}
-    for update in changes.updates:
-        starts_at = starts[update.known.id] = update.incoming.values.starts_at
-        out_of_sight = starts_at < now or (asked is not None and not asked.since <= starts_at < asked.until)
-        if update.incoming.values.status == "cancelled" or out_of_sight:
-            gone.add(update.known.id)
-    return sum(event_id in gone or closed(starts[event_id]) for event_id in due)
-
-
 def _judge(
-    due: Mapping[UUID, Known],
-    changes: Changes,
-    going: int,
-    covered: Covered | None,
-    now: datetime,
-    first: bool,
-    guard: Guard,
+    known: Mapping[str, Known], changes: Changes, answer: Answer, now: datetime, first: bool, guard: Guard
 ) -> Hold | None:
+    due = _due(known, answer.covered, now)
+    going = _going(due, changes, answer, now)
     shifts = Counter(
         update.incoming.values.starts_at - update.known.starts_at
         for update in changes.updates
@@ -186,7 +160,7 @@ def _judge(
     )
     moving = max(shifts.values(), default=0)
     came = len(changes.creates) + len(changes.updates) + len(changes.lives) + changes.unchanged
-    if covered is not None and came == 0 and (due or first):
+    if answer.covered is not None and came == 0 and (due or first):
         return Hold("The answer is complete but holds no classes at all.", len(due), len(due), 0)
     if due and going == len(due) and not _brings_coming(changes, now):
         return Hold(f"All {going} coming classes would go.", len(due), going, moving)
@@ -197,6 +171,30 @@ def _judge(
         reason = f"{moving} of {len(due)} coming classes would move by {minutes:+} minutes."
         return Hold(reason, len(due), going, moving)
     return None
+
+
+def _due(known: Mapping[str, Known], covered: Part | None, now: datetime) -> Mapping[UUID, Known]:
+    """Return the classes that members can still go to, of the part that the answer speaks for."""
+    return {
+        row.id: row
+        for row in known.values()
+        if not row.deleted
+        and not row.cancelled
+        and row.starts_at >= now
+        and (covered is None or covered.holds(row.starts_at))
+    }
+
+
+def _going(due: Mapping[UUID, Known], changes: Changes, answer: Answer, now: datetime) -> int:
+    """Count the due classes that members could not go to any more: gone, cancelled, on a closed day, moved out of sight."""
+    gone = {row.id for row in changes.removals}
+    starts = {row.id: row.starts_at for row in due.values()}
+    for update in changes.updates:
+        starts_at = starts[update.known.id] = update.incoming.values.starts_at
+        in_sight = starts_at >= now and answer.shown.holds(starts_at)
+        if update.incoming.values.status == "cancelled" or not in_sight:
+            gone.add(update.known.id)
+    return sum(event_id in gone or answer.closed(starts[event_id]) for event_id in due)
 
 
 def _brings_coming(changes: Changes, now: datetime) -> bool:

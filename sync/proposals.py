@@ -14,7 +14,7 @@ from schedule.differences import ClosureValues
 from schedule.models import SourceState
 from schedule.values import Incoming, Live, from_canonical
 from sync import plan
-from sync.plan import Covered, Guard, Plan
+from sync.plan import Answer, Guard, Part, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +34,20 @@ class Proposal:
 
     def plan(self, now: datetime, guard: Guard | None) -> Plan:
         """Read what is stored and plan against it; without a guard nothing is held."""
-        asked = _bounds(self.asked, self.zone)
-        known = store.known(self.source, self.connection, since=asked.since, ids=[i.external_id for i in self.incoming])
+        shown = _part(self.asked, self.zone)
+        known = store.known(self.source, self.connection, since=shown.since, ids=[i.external_id for i in self.incoming])
         accepted = SourceState.objects.filter(source=self.source, connection=self.connection).exists()
-        return plan.plan(
-            known.rows,
-            self.incoming,
+        answer = Answer(
             source=self.source,
             connection=self.connection,
-            based_on=known.revision,
-            now=now,
-            covered=_bounds(self.covered, self.zone) if self.covered else None,
-            asked=asked,
+            incoming=self.incoming,
+            shown=shown,
+            covered=_part(self.covered, self.zone) if self.covered else None,
             removed=self.removed,
             unreadable=self.unreadable,
             closed=self._is_closed,
-            first=not accepted,
-            guard=guard,
         )
+        return plan.plan(known.rows, answer, based_on=known.revision, now=now, first=not accepted, guard=guard)
 
     def _is_closed(self, at: datetime) -> bool:
         if not self.closures:
@@ -111,11 +107,11 @@ class Proposal:
         )
 
 
-def _bounds(days: tuple[date, date], zone: str) -> Covered:
+def _part(days: tuple[date, date], zone: str) -> Part:
     first, last = days
     place = ZoneInfo(zone)
     since = datetime.combine(first, time.min, place).astimezone(UTC)
-    return Covered(since, datetime.combine(last + timedelta(days=1), time.min, place).astimezone(UTC))
+    return Part(since, datetime.combine(last + timedelta(days=1), time.min, place).astimezone(UTC))
 
 
 def _days(said: Sequence[str]) -> tuple[date, date]:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from schedule.differences import Known
 from schedule.values import EventValues, Incoming, Live
-from sync.plan import Covered, Guard, Plan, plan
+from sync.plan import Answer, Guard, Part, Plan, plan
 
 NOW = datetime(2026, 11, 23, 0, 0, tzinfo=UTC)
-WEEK = Covered(NOW, NOW + timedelta(days=7))
+WEEK = Part(NOW, NOW + timedelta(days=7))
 GUARD = Guard()
 
 
@@ -54,29 +54,18 @@ def planned(
     known: list[Known],
     incoming: list[Incoming],
     *,
-    covered: Covered | None = WEEK,
-    asked: Covered | None = None,
+    covered: Part | None = WEEK,
+    asked: Part | None = None,
     removed: tuple[str, ...] = (),
     unreadable: tuple[str, ...] = (),
     closed: Callable[[datetime], bool] = lambda at: False,
     first: bool = False,
     guard: Guard | None = GUARD,
 ) -> Plan:
-    return plan(
-        {row.external_id: row for row in known},
-        incoming,
-        source="fitbox",
-        connection="1",
-        based_on=0,
-        now=NOW,
-        covered=covered,
-        asked=asked,
-        removed=removed,
-        unreadable=unreadable,
-        closed=closed,
-        first=first,
-        guard=guard,
-    )
+    always = Part(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+    answer = Answer("fitbox", "1", incoming, asked or always, covered, removed, unreadable, closed)
+    rows = {row.external_id: row for row in known}
+    return plan(rows, answer, based_on=0, now=NOW, first=first, guard=guard)
 
 
 @pytest.mark.req("TT-34")
