@@ -5,13 +5,12 @@ Nothing outside this package names a provider; whoever needs one asks for it by 
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from django.conf import settings
 
 from integrations import credentials, redaction
 from integrations.adapters import fitbox
-from integrations.adapters.base import Capability, EventSource, Verification
+from integrations.adapters.base import Access, EventSource, Provider, Verification
 from integrations.credentials import DamagedCredential
 from integrations.errors import CredentialDamaged, IntegrationError, NotConfigured, explain_try
 from integrations.http import Client, Limits
@@ -21,67 +20,9 @@ INTERACTIVE = Limits(retries=0)
 """A person waits for this one answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Where a provider is asked, and with what; whole, from the connection, the environment, or both."""
-
-    base_url: str
-    secrets: Mapping[str, str]
-    profile: str
-    settings: Mapping[str, object]
-
-
-@dataclass(frozen=True)
-class Provider:
-    name: str
-    display_name: str
-    capabilities: frozenset[Capability]
-    profiles: Mapping[str, str]
-    """The forms of its interface, with the words people choose them by."""
-    secret_names: tuple[str, ...]
-    """What a connection has to hold to be let in."""
-    environment: Callable[[], tuple[str, Mapping[str, str]]]
-    """Address and secrets of the environment, for connections without their own."""
-    headers: Callable[[Access], Mapping[str, str]]
-    open: Callable[[Client, Access], EventSource]
-
-
-def _fitbox_environment() -> tuple[str, Mapping[str, str]]:
-    key = settings.FITBOX_API_KEY
-    return settings.PROVIDER_URLS.get("FITBOX", ""), {"api_key": key} if key else {}
-
-
-def _fitbox_headers(access: Access) -> Mapping[str, str]:
-    # A GET has no content; the provider's contract asks for its type all the same.
-    return {
-        "Authorization": f"Bearer {access.secrets['api_key']}",
-        "User-Agent": settings.FITBOX_USER_AGENT,
-        "Content-Type": "application/json",
-        "Accept": "application/json",
-    }
-
-
-def _open_fitbox(client: Client, access: Access) -> EventSource:
-    hosts = access.settings.get("photo_hosts")
-    allowed = [str(host).lower() for host in hosts] if isinstance(hosts, list) else fitbox.PHOTO_HOSTS
-    return fitbox.Fitbox(client, profile=access.profile, photo_hosts=allowed)
-
-
 def table(*, fitbox_enabled: bool) -> dict[str, Provider]:
     """Return the providers of this installation. One that is switched off is not there at all."""
-    known = {
-        "fitbox": Provider(
-            name="fitbox",
-            display_name=fitbox.Fitbox.display_name,
-            capabilities=fitbox.Fitbox.capabilities,
-            profiles=fitbox.PROFILE_NAMES,
-            secret_names=("api_key",),
-            environment=_fitbox_environment,
-            headers=_fitbox_headers,
-            open=_open_fitbox,
-        ),
-    }
-    return known if fitbox_enabled else {}
+    return {"fitbox": fitbox.PROVIDER} if fitbox_enabled else {}
 
 
 PROVIDERS = table(fitbox_enabled=settings.FITBOX_ENABLED)
@@ -151,6 +92,8 @@ def _access(
 ) -> Access:
     usual_url, usual_secrets = provider.environment()
     own = {name: value for name, value in secrets.items() if value}
+    if base_url and base_url.rstrip("/") != usual_url.rstrip("/"):
+        usual_secrets = {}  # the environment's key is for the environment's address and goes nowhere else
     access = Access(base_url or usual_url, {**usual_secrets, **own}, profile, options)
     for value in access.secrets.values():
         redaction.protect(value)

@@ -1,11 +1,12 @@
 """The interfaces that adapters implement. An adapter says which abilities it has as capabilities."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
+from integrations.http import Client
 from integrations.records import Fetched, Validator
 
 
@@ -43,3 +44,28 @@ class EventSource(Protocol):
         Raises IntegrationError (see integrations.errors); on any raise nothing of the answer may be used.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where a provider is asked, and with what; whole, from the connection, the environment, or both."""
+
+    base_url: str
+    secrets: Mapping[str, str]
+    profile: str
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Provider:
+    name: str
+    display_name: str
+    capabilities: frozenset[Capability]
+    profiles: Mapping[str, str]
+    """The forms of its interface, with the words people choose them by."""
+    secret_names: tuple[str, ...]
+    """What a connection has to hold to be let in."""
+    environment: Callable[[], tuple[str, Mapping[str, str]]]
+    """Address and secrets of the environment, for connections without their own."""
+    headers: Callable[[Access], Mapping[str, str]]
+    open: Callable[[Client, Access], EventSource]

@@ -13,15 +13,17 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import ClassVar
 
+from django.conf import settings
+
 from integrations import errors
-from integrations.adapters.base import Capability, Verification
+from integrations.adapters.base import Access, Capability, EventSource, Provider, Verification
 from integrations.adapters.fitbox.answers import Page, next_page, read_pages
 from integrations.adapters.fitbox.items import Reading
 from integrations.adapters.fitbox.profiles import PROFILE_NAMES, PROFILES
 from integrations.http import Client
 from integrations.records import Fetched, Validator
 
-__all__ = ["PHOTO_HOSTS", "PROFILE_NAMES", "Fitbox"]
+__all__ = ["PHOTO_HOSTS", "PROFILE_NAMES", "PROVIDER", "Fitbox"]
 
 MOST_PAGES = 20
 CLOCK_SKEW = timedelta(days=2)
@@ -112,3 +114,36 @@ class Fitbox:
         items = self._profile.items(payload)
         following = next_page(payload.get("next_page"))
         return Page(number, address, payload, items, following, replace(answer.validator, next_page=following))
+
+
+def _environment() -> tuple[str, Mapping[str, str]]:
+    key = settings.FITBOX_API_KEY
+    return settings.PROVIDER_URLS.get("FITBOX", ""), {"api_key": key} if key else {}
+
+
+def _headers(access: Access) -> Mapping[str, str]:
+    # A GET has no content; the provider's contract asks for its type all the same.
+    return {
+        "Authorization": f"Bearer {access.secrets['api_key']}",
+        "User-Agent": settings.FITBOX_USER_AGENT,
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+    }
+
+
+def _open(client: Client, access: Access) -> EventSource:
+    hosts = access.settings.get("photo_hosts")
+    allowed = [str(host).lower() for host in hosts] if isinstance(hosts, list) else PHOTO_HOSTS
+    return Fitbox(client, profile=access.profile, photo_hosts=allowed)
+
+
+PROVIDER = Provider(
+    name=Fitbox.provider,
+    display_name=Fitbox.display_name,
+    capabilities=Fitbox.capabilities,
+    profiles=PROFILE_NAMES,
+    secret_names=("api_key",),
+    environment=_environment,
+    headers=_headers,
+    open=_open,
+)

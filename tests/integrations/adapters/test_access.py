@@ -189,3 +189,11 @@ def test_no_key_in_any_log_error_or_address(connection: Connection, sandbox: San
     told += [repr(values) for values in Connection.history.values_list()]
     assert not [text for text in told if CANARY in text or CANARY.encode().hex() in text]
     assert sandbox.fitbox.traffic.counters.violations == {}
+
+
+def test_the_environments_key_is_not_sent_to_another_address(settings) -> None:  # type: ignore[no-untyped-def]
+    settings.PROVIDER_URLS = {"FITBOX": "https://api.fitbox.example"}
+    settings.FITBOX_API_KEY = "the-environments-key"
+    tried = adapters.try_source("fitbox", "https://elsewhere.example", "", {})
+    assert not tried.ok
+    assert "no key" in tried.text
