@@ -39,9 +39,14 @@ class LiveUpdate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClosureValues:
+    """Closed days, first to last, both included, and the name that members read."""
+
     first_on: date
     last_on: date
     name: str
+
+    def covers(self, day: date) -> bool:
+        return self.first_on <= day <= self.last_on
 
 
 @dataclass(frozen=True, slots=True)

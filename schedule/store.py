@@ -9,7 +9,7 @@ nothing is written, and the caller reads and plans again.
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from operator import attrgetter
 from typing import Any, TypeVar
 from uuid import UUID
@@ -20,7 +20,7 @@ from django.db import connection as database
 from django.db import transaction
 from django.db.models import Q
 
-from schedule import vevent
+from schedule import timetable, vevent
 from schedule.differences import Changes, ClosureValues, Known, SourceRead
 from schedule.models import Change, ChangeKind, Closure, Counter, Event, EventStatus, Organization, SourceState
 from schedule.values import VALUE_FIELDS, EventValues, Incoming, from_canonical
@@ -306,8 +306,7 @@ def _prepare_reconsidered(
 ) -> None:
     """Bring rows under (or out of) closed days that this set of changes moves, whichever source they are of."""
     for first, last in _days_to_reconsider(changes, show.closures):
-        since = datetime.combine(first, time.min, show.zone).astimezone(UTC)
-        until = datetime.combine(last + timedelta(days=1), time.min, show.zone).astimezone(UTC)
+        since, until = timetable.bounds(first, last, show.zone)
         live = Q(starts_at__gte=since, starts_at__lt=until, deleted_at__isnull=True)
         for old in _rows(live):
             if old.id in stored:
@@ -359,7 +358,7 @@ class _Shower:
 
     def _closure_on(self, at: datetime) -> ClosureValues | None:
         day = at.astimezone(self.zone).date()
-        return next((closure for closure in self.closures if closure.first_on <= day <= closure.last_on), None)
+        return next((closure for closure in self.closures if closure.covers(day)), None)
 
 
 def _closures_after(changes: Changes) -> list[ClosureValues]:

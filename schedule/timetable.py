@@ -45,6 +45,11 @@ class Span:
 
 # A week of classes names few times of day, so an import asks for the same ones over and over: 8 weeks of 96 quarters.
 @lru_cache(maxsize=16384)
+def bounds(first: date, last: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Return the instants at which the days `first` to `last`, both included, begin and end (excluded) in `zone`, in UTC."""
+    return resolve(first, time.min, zone).at, resolve(last + timedelta(days=1), time.min, zone).at
+
+
 def resolve(day: date, wall: time, zone: ZoneInfo) -> Resolved:
     """Return the instant at which clocks in `zone` show `wall` on `day`.
 
@@ -159,7 +164,7 @@ class Week:
 
     def bounds(self, zone: ZoneInfo) -> tuple[datetime, datetime]:
         """Return the instants at which the week begins and ends (excluded) in `zone`, in UTC."""
-        return resolve(self.monday, time.min, zone).at, resolve(self.next.monday, time.min, zone).at
+        return bounds(self.first, self.last, zone)
 
     @property
     def heading(self) -> str:

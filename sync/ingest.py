@@ -168,10 +168,7 @@ class _Work:
         count = len(planned.changes.creates) + len(planned.changes.updates) + len(planned.changes.removals)
         self._progress(f"Writing {count} changes", leases.APPLY_LEASE)
         applied = self._timed("apply", lambda: self._apply(proposal, planned, now))
-        changes = planned.changes
-        self.run.created, self.run.changed, self.run.removed = applied.created, applied.changed, applied.removed
-        self.run.cancelled = sum(update.incoming.values.status == "cancelled" for update in changes.updates)
-        self.run.live_only, self.run.unchanged, self.run.revision = applied.live, changes.unchanged, applied.revision
+        self.run.record(applied, planned.changes, fetched.total)
         result = RunResult.PARTIAL if self.run.invalid else RunResult.SUCCESS
         self._finish(fetched, full=fetched.covered is not None, result=result)
 
@@ -279,9 +276,8 @@ class _Work:
 
     def _pause_after(self, error: Exception) -> timedelta:
         interval = timedelta(minutes=self.connection.interval_minutes)
-        wait = getattr(error, "retry_after", None)
-        if wait is not None:
-            return timedelta(seconds=min(float(wait), 900.0))
+        if isinstance(error, errors.IntegrationError) and (wait := error.retry_after) is not None:
+            return timedelta(seconds=wait)
         if isinstance(error, errors.CircuitOpen) and error.until is not None:
             return max(error.until - timezone.now(), timedelta(seconds=1))
         if isinstance(error, errors.ProviderUnavailable):

@@ -3,13 +3,13 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from hashlib import blake2b
 from zoneinfo import ZoneInfo
 
 import orjson
 
-from schedule import store
+from schedule import store, timetable
 from schedule.differences import ClosureValues
 from schedule.models import SourceState
 from schedule.values import Incoming, Live, from_canonical
@@ -53,7 +53,7 @@ class Proposal:
         if not self.closures:
             return False
         day = at.astimezone(ZoneInfo(self.zone)).date()
-        return any(closure.first_on <= day <= closure.last_on for closure in self.closures)
+        return any(closure.covers(day) for closure in self.closures)
 
     def digest(self) -> str:
         """Return a hash of what the proposal would bring, the same for the same data whenever it comes again."""
@@ -108,10 +108,7 @@ class Proposal:
 
 
 def _part(days: tuple[date, date], zone: str) -> Part:
-    first, last = days
-    place = ZoneInfo(zone)
-    since = datetime.combine(first, time.min, place).astimezone(UTC)
-    return Part(since, datetime.combine(last + timedelta(days=1), time.min, place).astimezone(UTC))
+    return Part(*timetable.bounds(*days, ZoneInfo(zone)))
 
 
 def _days(said: Sequence[str]) -> tuple[date, date]:
