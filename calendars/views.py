@@ -18,11 +18,7 @@ from schedule.timetable import Week, horizon
 
 logger = logging.getLogger(__name__)
 
-FEED = Form(
-    "feed",
-    "text/calendar; charset=utf-8",
-    "public, max-age=0, s-maxage=60, stale-while-revalidate=300, stale-if-error=86400",
-)
+FEED = Form("feed", "text/calendar; charset=utf-8", shared=60, renewing=300, failing=86400)
 FILE = {"Content-Disposition": 'inline; filename="timetable.ics"'}
 VIEW = "timetable"
 REFRESH_MINUTES = 30

@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROVIDERS = ("FITBOX", "ACUITY", "CALENDLY", "GIBNEY", "GOOGLE", "OUTLOOK", "APPLE", "TIMEBACK")
 MINIMUM_SECRET_LENGTH = 50
 """Django's own deployment check asks for as many characters (security.W009)."""
+SANDBOX_FILE = "sandbox.url"
+"""In the data folder while `make run` runs: where its sandbox is, for commands that are started beside it."""
 
 
 class EnvironmentFault(Exception):
@@ -43,6 +45,7 @@ class Environment:
     log_level: str
     fitbox_enabled: bool
     allow_private_addresses: bool
+    allow_loopback_addresses: bool
     trust_proxy: bool
     provider_urls: Mapping[str, str]
     fitbox_api_key: str
@@ -94,12 +97,27 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         email_url=environ.get("EMAIL_URL", ""),
         log_level=environ.get("LOG_LEVEL", "INFO"),
         fitbox_enabled=_flag(environ, "FITBOX_ENABLED", default=True),
-        allow_private_addresses=_flag(environ, "ALLOW_PRIVATE_ADDRESSES", default=not production),
+        allow_private_addresses=_flag(environ, "ALLOW_PRIVATE_ADDRESSES", default=False),
+        # The embedded mode's sandbox is on this machine; nothing else private needs to be reached unasked.
+        allow_loopback_addresses=_flag(environ, "ALLOW_PRIVATE_ADDRESSES", default=not production),
         trust_proxy=_flag(environ, "TRUST_PROXY", default=False),
-        provider_urls={name: environ[f"{name}_API_URL"] for name in PROVIDERS if environ.get(f"{name}_API_URL")},
+        provider_urls=({} if production else _running_sandbox(data_dir))
+        | {name: environ[f"{name}_API_URL"] for name in PROVIDERS if environ.get(f"{name}_API_URL")},
         fitbox_api_key=environ.get("FITBOX_API_KEY", ""),
         fitbox_user_agent=environ.get("FITBOX_USER_AGENT", "Callboard/1.0"),
     )
+
+
+def sandbox_urls(sandbox: str) -> dict[str, str]:
+    """Return the addresses of the providers for which the sandbox at this address stands in."""
+    return {"FITBOX": f"{sandbox}/fitbox"}
+
+
+def _running_sandbox(data_dir: Path) -> dict[str, str]:
+    try:
+        return sandbox_urls((data_dir / SANDBOX_FILE).read_text().strip())
+    except FileNotFoundError:
+        return {}
 
 
 def _embedded_secrets(data_dir: Path, environ: Mapping[str, str]) -> dict[str, str]:

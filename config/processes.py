@@ -6,7 +6,8 @@ production each of these is started by whatever runs the machine (docker-compose
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from config import environment
 from config.supervisor import HOST, CannotStart, Child, Supervisor, is_free, next_free_port, only_one_in
 from schedule import demo
 
@@ -55,7 +57,8 @@ def run(say: Say) -> int:
             # Without its folder the Celery transport fails for good; deleted under a running worker, it comes back here.
             before_start=lambda: (folder / "queue" / "control").mkdir(parents=True, exist_ok=True),
         )
-        return supervisor.run(when_ready=lambda: say(welcome(ports, logins, folder)))
+        with sandbox_told(folder, ports):
+            return supervisor.run(when_ready=lambda: say(welcome(ports, logins, folder)))
 
 
 def choose_ports(web: int, sandbox: str) -> Ports:
@@ -123,10 +126,28 @@ def web_command(port: int) -> tuple[str, ...]:
     )
 
 
+@contextmanager
+def sandbox_told(folder: Path, ports: Ports) -> Iterator[None]:
+    """Tell commands that are started beside this one, such as `manage.py sync fitbox`, where the sandbox is."""
+    file = folder / environment.SANDBOX_FILE
+    draft = file.with_suffix(".part")
+    draft.write_text(f"{sandbox_url(ports)}\n")
+    draft.replace(file)  # a command that looks meanwhile must not read half an address
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def sandbox_url(ports: Ports) -> str:
+    return f"http://{HOST}:{ports.sandbox}"
+
+
 def child_environment(ports: Ports) -> dict[str, str]:
     """Return the environment of the children: this process's, with the sandbox standing in where nothing was named."""
-    sandbox = f"http://{HOST}:{ports.sandbox}"
-    defaults = {"SANDBOX_URL": sandbox, "FITBOX_API_URL": f"{sandbox}/fitbox", "PYTHONUNBUFFERED": "1"}
+    sandbox = sandbox_url(ports)
+    urls = {f"{name}_API_URL": url for name, url in environment.sandbox_urls(sandbox).items()}
+    defaults = {"SANDBOX_URL": sandbox, **urls, "PYTHONUNBUFFERED": "1"}
     given = {name: value for name, value in os.environ.items() if value}
     return {**defaults, **given, "CALLBOARD_DATA_DIR": str(settings.DATA_DIR)}
 

@@ -115,6 +115,8 @@ else:
         }
     }
     CELERY_BROKER_URL = "filesystem://"
+    # The stock transport lets a worker take a message that is not written yet, and die of it.
+    CELERY_BROKER_TRANSPORT = "config.queue_files:Transport"
     # kombu's transport gives up when its folders are missing.
     (DATA_DIR / "queue" / "control").mkdir(parents=True, exist_ok=True, mode=0o700)
     CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -150,6 +152,7 @@ TIME_ZONE = "UTC"  # the gym's own zone is a field of its Organization; DEFAULT_
 DEFAULT_GYM_ZONE = ENVIRONMENT.time_zone
 LANGUAGE_CODE = "en-gb"
 USE_I18N = True
+FORMAT_MODULE_PATH = "config.formats"  # the 24-hour clock
 
 # --- security -------------------------------------------------------------------------------------------------------
 AUTH_PASSWORD_VALIDATORS = [
@@ -250,6 +253,7 @@ FITBOX_ENABLED = ENVIRONMENT.fitbox_enabled
 FITBOX_API_KEY = ENVIRONMENT.fitbox_api_key
 FITBOX_USER_AGENT = ENVIRONMENT.fitbox_user_agent
 ALLOW_PRIVATE_ADDRESSES = ENVIRONMENT.allow_private_addresses
+ALLOW_LOOPBACK_ADDRESSES = ENVIRONMENT.allow_loopback_addresses
 # What a row of the event table may come from; `schedule` itself names no provider.
 EVENT_SOURCES = ("cms", "manual", "fitbox", "acuity", "calendly", "gibney", "google", "outlook", "apple", "timeback")
 # Sources that hold a public timetable, with the words people read.

@@ -75,6 +75,12 @@ def resolve(host: str, port: int, *, allow_private: bool, timeout: float) -> lis
     return found
 
 
+def is_loopback(url: str) -> bool:
+    """Whether an address names this machine itself, literally: what a name leads to may change. Raises AddressRefused."""
+    host = origin_of(url).host
+    return host == "localhost" or (_is_literal(host) and ipaddress.ip_address(host).is_loopback)
+
+
 def is_public(text: str) -> bool:
     """Whether an IP address belongs to the public Internet; one inside another counts as both."""
     try:

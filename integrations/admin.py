@@ -52,8 +52,12 @@ class ConnectionForm(_ModelForm):
             "retries",
             "calls_per_minute",
         ]
+        # The words of the page of the data source, where most of these stand too.
+        labels = {"is_enabled": "Sync by itself", "timeout_seconds": "Time limit", "retries": "Retries"}
         help_texts = {
-            "base_url": "Where the provider is asked, e.g. https://api.example.com. Empty: the address of the environment."
+            "base_url": "Where the booking system is asked, e.g. https://api.example.com.",
+            "timeout_seconds": "Seconds that one call may take, 1 to 30.",
+            "retries": "Tries after a call that failed, 0 to 5.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -68,7 +72,18 @@ class ConnectionForm(_ModelForm):
         self.fields["profile"].choices = profiles.items()  # type: ignore[attr-defined]  # a ChoiceField
         # Rows are known by their provider: another one is another connection.
         self.fields["provider"].disabled = self.instance.pk is not None
-        self.fields["key"].help_text = keys.described(self.instance) + " Leave empty to keep it as it is."
+        self.fields["key"].help_text = self._about_key()
+        if "base_url" in self.fields and _is_set_up("base_url"):
+            self.fields[
+                "base_url"
+            ].help_text += " Leave empty to use the one that was set when Callboard was installed."
+
+    def _about_key(self) -> str:
+        if self.instance.credentials:
+            return f"{keys.described(self.instance)} Leave empty to keep it as it is."
+        if _is_set_up(keys.KEY):
+            return "No key is stored. Leave empty to use the one that was set when Callboard was installed."
+        return keys.described(self.instance)
 
     def clean_key(self) -> str:
         key = str(self.cleaned_data.get("key") or "")
@@ -79,6 +94,7 @@ class ConnectionForm(_ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        self._require_what_is_missing(cleaned)
         address, key = cleaned.get("base_url", ""), cleaned.get("key", "")
         moved = address != (
             Connection.objects.filter(pk=self.instance.pk).values_list("base_url", flat=True).first() or ""
@@ -90,9 +106,27 @@ class ConnectionForm(_ModelForm):
             )
         return cleaned
 
+    def _require_what_is_missing(self, cleaned: Mapping[str, Any]) -> None:
+        provider = adapters.PROVIDERS.get(cleaned.get("provider", ""))
+        if provider is None:
+            return
+        has_key = cleaned.get("key") or self.instance.credentials
+        missing = adapters.missing(provider, cleaned.get("base_url", ""), [keys.KEY] if has_key else [])
+        if "base_url" in missing and "base_url" not in self.errors:
+            self.add_error(
+                "base_url", f"Enter the address at which {provider.display_name} is asked; none is known here."
+            )
+        if keys.KEY in missing and "key" not in self.errors:
+            self.add_error("key", f"Enter the key that {provider.display_name} gave you; none is stored.")
+
     @property
     def has_new_key(self) -> bool:
         return bool(self.cleaned_data.get("key"))
+
+
+def _is_set_up(name: str) -> bool:
+    """Whether the environment has the address or the key for some provider that is offered."""
+    return any(name not in adapters.missing(provider, "", []) for provider in adapters.PROVIDERS.values())
 
 
 @method_decorator(sensitive_post_parameters("key"), name="changeform_view")
@@ -100,19 +134,20 @@ class ConnectionAdmin(_ModelAdmin):
     form = ConnectionForm
     change_form_template = "admin/integrations/connection/change_form.html"
     list_display = ["name", "provider_name", "is_enabled", "status", "interval_minutes"]
-    # The interval is set beside the stale limit, which it bounds.
-    readonly_fields = ["status", "status_text", "stored_key", "interval_minutes"]
+    readonly_fields = ["status", "status_text", "stored_key"]
     fieldsets = [
         (None, {"fields": ["provider", "name", "base_url", "profile", "key", "stored_key"]}),
-        ("Sync", {"fields": ["is_enabled", "interval_minutes", "status", "status_text"]}),
+        ("Sync", {"fields": ["is_enabled", "status", "status_text"]}),
         ("Limits", {"fields": ["timeout_seconds", "retries", "calls_per_minute"]}),
     ]
 
     def get_fieldsets(self, request: HttpRequest, obj: Connection | None = None) -> Any:
-        """Show the key's field to those who may change it, and what may be seen of it to the others."""
-        hidden = "stored_key" if self._may_edit(request, obj) else "key"
+        """Show the key's field to those who may change it, what may be seen of it to the others, and nothing empty."""
+        hidden = {"stored_key" if self._may_edit(request, obj) else "key"}
+        hidden |= set() if obj else {"status"}
+        hidden |= set() if obj and obj.status_text else {"status_text"}
         return [
-            (title, {**options, "fields": [name for name in options["fields"] if name != hidden]})
+            (title, {**options, "fields": [name for name in options["fields"] if name not in hidden]})
             for title, options in super().get_fieldsets(request, obj)
         ]
 

@@ -30,11 +30,26 @@ SETTLED_AFTER = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One form of the timetable: its name in cache keys, and the headers that go with it."""
+    """One form of the timetable: its name in cache keys, and for how many seconds shared caches may answer with it."""
 
     name: str
     content_type: str
-    cache_control: str
+    shared: int = 30
+    renewing: int = 60
+    """Counted from then on: old, while the next one is fetched."""
+    failing: int = 3600
+    """Counted from then on: old, while Callboard answers with errors."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return what caches may do. Browsers obey stale-while-revalidate as well and would show what was before a
+        switch of the source once more, so only CDNs are told of it (docs/decisions/0006-cache-headers.md).
+        """
+        error = f"stale-if-error={self.failing}"
+        return {
+            "Cache-Control": f"public, max-age=0, s-maxage={self.shared}, {error}",
+            "CDN-Cache-Control": f"public, max-age={self.shared}, stale-while-revalidate={self.renewing}, {error}",
+        }
 
 
 def entry(
@@ -62,13 +77,14 @@ def answer(request: HttpRequest, form: Form, entry: Entry, body: bytes, now: dat
     etag = f'W/"{entry.version}"'
     response = HttpResponse(body, content_type=form.content_type)
     response["ETag"] = etag
-    response["Cache-Control"] = form.cache_control
     modified = None
     if now - entry.made_at >= SETTLED_AFTER:
         modified = int(entry.made_at.timestamp())
         response["Last-Modified"] = http_date(modified)
-    conditional = get_conditional_response(request, etag, modified, response)
-    return _for_method(request, conditional or response)
+    final = get_conditional_response(request, etag, modified, response) or response
+    for name, value in form.headers.items():
+        final[name] = value
+    return _for_method(request, final)
 
 
 def saved(

@@ -21,7 +21,7 @@ from schedule.models import Organization
 
 logger = logging.getLogger(__name__)
 
-JSON = Form("api", "application/json", "public, max-age=0, s-maxage=30, stale-while-revalidate=60, stale-if-error=3600")
+JSON = Form("api", "application/json")
 DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 

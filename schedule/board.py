@@ -174,7 +174,7 @@ class Outlook:
         """Everything that the words of this week depend on, the view's own form aside."""
         minute = self.data_at and self.data_at.replace(second=0, microsecond=0).isoformat()
         decision, standing = self.decision, self.standing
-        said = (decision.chosen, decision.chosen_read, decision.source, decision.word, decision.stale)
+        said = (decision.chosen, decision.source, decision.word, decision.stale)
         shown = (standing.revision, self.week.code, standing.choice.show_cancelled)
         return (standing.organization.pk, *shown, *said, minute)
 
@@ -222,7 +222,8 @@ def standing(now: datetime) -> Standing:
     # A replaced connection leaves its state behind; the newest one says how things are now.
     for state in SourceState.objects.order_by("last_complete_at"):
         states[state.source] = state
-    return Standing(organization, _choice(organization), organization.publication, organization.edited_at, states, now)
+    choice = TimetableSettings.of(organization)
+    return Standing(organization, choice, organization.publication, organization.edited_at, states, now)
 
 
 def look(wish: Week | None, now: datetime) -> Outlook:
@@ -237,20 +238,11 @@ def outlooks(standing: Standing, weeks: Sequence[Week]) -> list[Outlook]:
     return [Outlook(standing, week, _decide(standing, week, rows[week.code])) for week in weeks]
 
 
-def _choice(organization: Organization) -> TimetableSettings:
-    """Return the gym's settings, or the defaults: a page view writes nothing."""
-    try:
-        return organization.timetable_settings
-    except TimetableSettings.DoesNotExist:
-        return TimetableSettings(organization=organization, fallback_order=["cms"])
-
-
 def _decide(standing: Standing, week: Week, rows: Mapping[str, int]) -> Decision:
     choice = standing.choice
-    # A provider that was switched off in the environment cannot be shown, whatever was chosen before.
     known = settings.TIMETABLE_SOURCES
     return publishing.decide(
-        chosen=choice.data_source if choice.data_source in known else "cms",
+        chosen=choice.chosen,
         fallback_order=[source for source in choice.fallback_order if source in known],
         facts={source: _facts(source, standing.states.get(source), rows.get(source, 0)) for source in known},
         stale_limit=timedelta(minutes=choice.stale_limit_minutes),

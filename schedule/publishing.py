@@ -17,6 +17,8 @@ from schedule.timetable import MONTH_NAMES, Week
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 CMS = "cms"
 """The manual timetable: always the last to stand in, and never old, since staff keep it here."""
+NOTHING_NEWER = "nothing newer to show from the booking system"
+NOTHING_CURRENT = "nothing current to show from the booking system"
 
 
 class Word(StrEnum):
@@ -35,7 +37,11 @@ class Word(StrEnum):
     LAST_GOOD = "last_good"
     """Rows past the stale limit, because there is nothing better."""
     NOTHING = "nothing"
-    """Nobody has rows for this week."""
+    """Nobody has rows for a week that the chosen source should tell of and cannot be trusted for."""
+    NOT_YET = "not_yet"
+    """Nobody has rows for this week, which is later than what the chosen source tells of."""
+    NO_MORE = "no_more"
+    """Nobody has rows for this week, which is earlier than what the chosen source tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +68,6 @@ class Decision:
     stale: bool
     """The shown data are older than they should be."""
     chosen: str
-    chosen_read: bool = True
-    """Whether the chosen source has ever been read completely."""
 
 
 # --- deciding ---------------------------------------------------------------------------------------------------------
@@ -123,9 +127,7 @@ class _Question:
         age = self.age(facts)
         stale = word is Word.LAST_GOOD or (age is not None and age > facts.fresh_for)
         data_at = None if age is None else facts.last_complete_at
-        return Decision(
-            facts.source, word, data_at, age, stale, self.chosen, self.age(self.facts_of(self.chosen)) is not None
-        )
+        return Decision(facts.source, word, data_at, age, stale, self.chosen)
 
     def outside(self, mine: SourceFacts) -> Decision:
         """Decide a week of which the chosen source's last reading says nothing."""
@@ -134,7 +136,9 @@ class _Question:
             # Rows of the past stay as the source last gave them; an outage today changes nothing about them.
             return self.show(mine, self._word_by_age(mine))
         cms = self.facts_of(CMS)
-        return self.show(cms, Word.NOT_COVERED) if cms.rows else self.last_resort()
+        if cms.rows:
+            return self.show(cms, Word.NOT_COVERED)
+        return self.last_resort(Word.NO_MORE if past else Word.NOT_YET)
 
     def _word_by_age(self, facts: SourceFacts) -> Word:
         age = self.age(facts)
@@ -146,19 +150,19 @@ class _Question:
         """Decide a week for which the chosen source cannot be trusted any more, or not yet."""
         others = (self.facts_of(source) for source in fallback_order)
         stand_in = next((facts for facts in others if self._can_stand_in(facts)), self.facts_of(CMS))
-        return self.show(stand_in, Word.FALLBACK) if stand_in.rows else self.last_resort()
+        return self.show(stand_in, Word.FALLBACK) if stand_in.rows else self.last_resort(Word.NOTHING)
 
     def _can_stand_in(self, facts: SourceFacts) -> bool:
         """Whether a source other than CMS may: it has rows for this week from a reading within the stale limit."""
         age = self.age(facts)
         return bool(facts.rows) and age is not None and age <= self.stale_limit and _covers(facts, self.week)
 
-    def last_resort(self) -> Decision:
-        """Show rows that anybody has, however old: the chosen source's first, then the newest."""
+    def last_resort(self, nothing: Word) -> Decision:
+        """Show rows that anybody has, however old: the chosen source's first, then the newest; else say `nothing`."""
         mine = self.facts_of(self.chosen)
         with_rows = [facts for facts in self.facts.values() if facts.rows]
         if not with_rows:
-            return self.show(self.facts_of(CMS), Word.NOTHING)
+            return self.show(self.facts_of(CMS), nothing)
         return self.show(mine if mine.rows else min(with_rows, key=self._by_age), Word.LAST_GOOD)
 
     def _by_age(self, facts: SourceFacts) -> timedelta:
@@ -174,34 +178,38 @@ def status_line(
 ) -> str:
     """Return the line under the week's heading: what is shown, from when, and why. Times are the gym's, on 24 hours.
 
-    `names` are the words for sources; `edited_at` is when staff last changed the manual timetable.
+    `names` are the words for sources; `edited_at` is when staff last changed the manual timetable. A source's data grow
+    old for many reasons (it is down, the key is refused, an import is held, the sync is paused), so no line names one.
     """
-    at = _moment(decision.data_at, zone, now)
+    at = _moment(decision.data_at, zone, now) if decision.data_at else ""
     edited = f" · last edited {_edited(edited_at, zone, now)}" if edited_at else ""
-    trouble = "the booking system is not answering" if decision.chosen_read else "the booking system was not read yet"
     match decision.word:
         case Word.LIVE:
             return f"Live from the booking system · updated {at}"
         case Word.SAVED:
-            return f"Saved copy from {at} – {trouble}"
+            return f"Saved copy from {at} – {NOTHING_NEWER}"
         case Word.STAFF:
             return f"Entered by our staff{edited}"
         case Word.FALLBACK if decision.source == CMS:
-            return f"Entered by our staff – {trouble}{edited}"
+            return f"Entered by our staff – {NOTHING_CURRENT}{edited}"
         case Word.FALLBACK:
-            return f"From {names.get(decision.source, 'another booking system')} · updated {at} – {trouble}"
+            return f"From {names.get(decision.source, 'another booking system')} · updated {at} – {NOTHING_CURRENT}"
         case Word.NOT_COVERED:
             return f"Entered by our staff – the booking system does not reach this week{edited}"
         case Word.LAST_GOOD:
-            return f"Last known timetable, from {at} – {trouble}, so please ask us before you come"
+            # A connection that was deleted takes with it when its rows were read.
+            since = f", from {at}" if at else ""
+            return f"Last known timetable{since} – {NOTHING_NEWER}, so please ask us before you come"
         case Word.NOTHING:
-            return f"No timetable for this week – {trouble}"
+            return f"No timetable for this week – {NOTHING_CURRENT}"
+        case Word.NOT_YET:
+            return "No timetable for this week yet"
+        case Word.NO_MORE:
+            return "No timetable for this week any more"
 
 
-def _moment(at: datetime | None, zone: ZoneInfo, now: datetime) -> str:
+def _moment(at: datetime, zone: ZoneInfo, now: datetime) -> str:
     """Return "14:05" for today, "Friday 14:05" within a week, else "3 November 14:05"."""
-    if at is None:
-        return "an unknown time"
     day = _day(at, zone, now)
     return f"{day} {at.astimezone(zone):%H:%M}".strip()
 

@@ -22,12 +22,7 @@ from schedule.timetable import Week
 
 logger = logging.getLogger(__name__)
 
-# A browser asks again each time, or a switch of the source would not show; only a CDN may hold a page for half a minute.
-PAGE = Form(
-    "page",
-    "text/html; charset=utf-8",
-    "public, max-age=0, s-maxage=30, stale-while-revalidate=60, stale-if-error=3600",
-)
+PAGE = Form("page", "text/html; charset=utf-8")
 STEP_SECONDS = 300
 """How long "over" and "on now" may lag behind in the page as sent; a script moves them by the minute."""
 NOTICED = (Word.SAVED, Word.FALLBACK, Word.LAST_GOOD, Word.NOTHING)

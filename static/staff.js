@@ -4,6 +4,7 @@
 
   var POLL_MS = 700;
   var PARTS = ["members-see", "source", "sync", "changes"];
+  var pause;
 
   function token(form) {
     return form.querySelector("input[name=csrfmiddlewaretoken]").value;
@@ -32,6 +33,7 @@
     var place = document.getElementById("said");
     place.classList.toggle("failed", Boolean(failed));
     place.textContent = text;
+    if (text) place.scrollIntoView({ block: "nearest" });
   }
 
   function busy(button, on) {
@@ -133,10 +135,13 @@
       });
   }
 
+  // Follows the run under way; while the provider wants a pause, looks again when that is over.
   function follow() {
     var page = document.getElementById("source-page");
     var part = document.getElementById("sync");
+    clearTimeout(pause);
     if (page && part && part.dataset.run) watch(page, part.dataset.run);
+    else if (page && part && part.dataset.wait) pause = setTimeout(renew, part.dataset.wait * 1000, ["sync"]);
   }
 
   // --- testing a connection

@@ -8,8 +8,9 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from integrations.admin import ConnectionAdmin, ConnectionForm
@@ -18,6 +19,7 @@ from schedule.store import Moved
 from sync import connections, gym, held, inspection, sources, words
 from sync.errors import StaleDecision, SyncAlreadyRunning
 from sync.models import HeldImport, HeldState, Run
+from sync.rights import may_see_source
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -42,9 +44,29 @@ class SyncedConnectionAdmin(ConnectionAdmin):
 
     form = SyncedConnectionForm
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Connection | None = None) -> Any:
+        return [*super().get_readonly_fields(request, obj), "update_interval"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Connection | None = None) -> Any:
+        """Lead those who may go there to the interval, which is set beside the stale limit that it bounds."""
+        sections = super().get_fieldsets(request, obj)
+        if obj is None or obj.provider not in sources.names() or not may_see_source(request.user):
+            return sections
+        return [
+            (title, {**options, "fields": [*options["fields"], "update_interval"]})
+            if title == "Sync"
+            else (title, options)
+            for title, options in sections
+        ]
+
+    @admin.display(description="update interval")
+    def update_interval(self, connection: Connection) -> str:
+        address = f"{reverse('admin:timetable-source')}#settings"
+        return format_html('Set on the page <a href="{}">Timetable Data Source</a>.', address)
+
     def save_model(self, request: HttpRequest, obj: Connection, form: ConnectionForm, change: bool) -> None:
         if form.has_new_key:
-            obj.settings = {name: value for name, value in obj.settings.items() if name != gym.DEMO_MARK}
+            gym.own(obj, form.cleaned_data["key"])
         super().save_model(request, obj, form, change)
         now = timezone.now()
         if form.has_new_key:
@@ -83,7 +105,7 @@ class ReadOnlyAdmin(_ModelAdmin):
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "connection", "state", "result", "trigger", "created_at", "took", "total", "outcome"]
+    list_display = ["__str__", "outcome", "result", "trigger", "created_at", "took", "total"]
     list_filter = ["state", "result", "trigger", "connection"]
     list_select_related = ["connection"]
     date_hierarchy = "created_at"

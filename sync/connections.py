@@ -10,14 +10,14 @@ from django.db.models import Q, QuerySet
 
 from integrations import credentials
 from integrations.models import Connection, ConnectionStatus
-from schedule import store
+from schedule import store, timetable
 from schedule.differences import Changes
-from schedule.models import Closure, SourceState
+from schedule.models import Closure, Organization, SourceState
 from sync import tasks
 from sync.errors import SyncAlreadyRunning
 from sync.models import SyncJob
 
-HELD_FOR = timedelta(minutes=10)
+STOPPED_FOR = timedelta(minutes=10)
 """Longer than any removal takes; the job goes with its connection, so nobody waits for the end of it."""
 
 
@@ -52,9 +52,10 @@ def make_due(connection: Connection, *, now: datetime) -> None:
 
 
 def remove(connection: Connection, *, user: AbstractBaseUser, now: datetime) -> None:
-    """Delete the connection with its runs, and take the classes to come that it brought off the timetable.
+    """Delete the connection with its runs, and take the classes of this week and later that it brought off the timetable.
 
-    What is over stays as history. Raises SyncAlreadyRunning: a sync in flight would write after its connection is gone.
+    Earlier weeks stay, and each row's history. Raises SyncAlreadyRunning: a sync in flight would write after its connection
+    is gone.
     """
     with transaction.atomic():
         stop(Connection.objects.filter(pk=connection.pk), now=now)
@@ -68,7 +69,7 @@ def stop(connections: QuerySet[Connection], *, now: datetime) -> None:
     """Take the leases of these connections, so that no worker begins with them. Raises SyncAlreadyRunning."""
     jobs = SyncJob.objects.filter(connection__in=connections)
     free = jobs.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
-    taken = free.update(lease_token=uuid.uuid4(), lease_until=now + HELD_FOR)
+    taken = free.update(lease_token=uuid.uuid4(), lease_until=now + STOPPED_FOR)
     if taken != jobs.count():
         raise SyncAlreadyRunning("a sync is running just now; try again when it has ended")
 
@@ -79,10 +80,14 @@ def resume(connection: Connection) -> None:
 
 
 def _remove_rows(connection: Connection, *, cause: str, now: datetime) -> None:
+    """Take away what the next connection would bring again: it reads this week from its Monday on, days past included."""
+    organization = Organization.installation()
+    week = timetable.Week.of(timetable.local_today(now, organization.zone))
+    since, _ = week.bounds(organization.zone)
     source, key = connection.provider, connection.key
 
     def plan() -> Changes:
-        known = store.known(source, key, since=now)
+        known = store.known(source, key, since=since)
         rows = [row for row in known.rows.values() if not row.deleted]
         has_closures = Closure.objects.filter(source=source, connection=key).exists()
         return Changes(source, key, known.revision, removals=rows, closures=() if has_closures else None)

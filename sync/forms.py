@@ -71,9 +71,9 @@ class ControlsForm(forms.Form):
         self._add_stand_ins()
 
     def _add_stand_ins(self) -> None:
-        """Add one field for each place in the order of stand-ins; CMS is the last and needs none."""
-        others = [(name, words) for name, words in sources.names().items() if name != CMS]
-        order = [name for name in self.standing.controls.fallback_order if name != CMS]
+        """Add one field for each place in the order of stand-ins; CMS is the last and needs none, nor does the chosen source."""
+        others = [(name, words) for name, words in sources.names().items() if name not in (CMS, self.standing.chosen)]
+        order = [name for name in self.standing.controls.fallback_order if name not in (CMS, self.standing.chosen)]
         for place in range(len(others)):
             self.fields[f"stand_in_{place}"] = forms.ChoiceField(
                 label="Stand-in" if len(others) == 1 else f"Stand-in {place + 1}",
@@ -100,6 +100,8 @@ class ControlsForm(forms.Form):
         """Return the settings that the valid form asks for."""
         values = {name: self.cleaned_data[name] for name in controls.NAMES if name in self.cleaned_data}
         order = [self.cleaned_data[name] for name in self.stand_ins if self.cleaned_data[name]]
+        # The chosen one was not asked about: should another be chosen, it stands in as before.
+        order += [name for name in self.standing.controls.fallback_order if name == self.standing.chosen]
         return Controls(**{**asdict(self.standing.controls), **values, "fallback_order": (*order, CMS)})
 
     def save(self, *, user: AbstractBaseUser, now: datetime) -> bool:

@@ -11,12 +11,13 @@ from django.db import transaction
 
 from integrations import credentials
 from integrations.models import Connection
+from integrations.sandbox import SANDBOX_FITBOX_KEY
 from schedule import demo, store
 from schedule.models import Organization, TimetableSettings
 from sync import connections, held
 
 DEMO_MARK = "demo"
-"""In the settings of a connection to the sandbox; a key that a person enters takes it away."""
+"""In the settings of a connection to the sandbox; a key that a person enters takes it away, unless it is the sandbox's."""
 
 
 class GymExists(Exception):
@@ -60,8 +61,19 @@ def start(beginning: Beginning, password: str, *, now: datetime) -> tuple[Organi
     return gym, user
 
 
+def own(connection: Connection, key: str) -> None:
+    """Let the demo's connection outlive the demo, unsaved, if it now leads elsewhere: by another key or an address."""
+    if key != SANDBOX_FITBOX_KEY or connection.base_url:
+        connection.settings = {name: value for name, value in connection.settings.items() if name != DEMO_MARK}
+
+
+def outliving_connections() -> list[Connection]:
+    """Return the connections that stay when the demo goes."""
+    return [connection for connection in Connection.objects.all() if not connection.settings.get(DEMO_MARK)]
+
+
 def leave_demo(*, now: datetime) -> None:
-    """Remove the demo gym with its rows, logins and connections; a connection that got a key of its own stays."""
+    """Remove the demo gym with its rows, logins and connections; a connection with a key or an address of its own stays."""
     if not demo.exists():
         return
     connections.stop(Connection.objects.all(), now=now)

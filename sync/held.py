@@ -4,7 +4,6 @@ While one is open the same data coming again only counts up; other data take its
 held a second time: they simply stay out.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -71,10 +70,17 @@ def release(held: HeldImport, *, user: AbstractBaseUser, now: datetime) -> Run:
             progress="Applying the released import",
         )
         proposal = Proposal.unpack(bytes(waiting.data))
-        applied = store.settle(_planner(proposal, connection, run, now), cause=f"run:{run.pk}", now=now)
-        run.state, run.result, run.completed_at, run.progress = RunState.COMPLETED, RunResult.SUCCESS, now, ""
-        run.created, run.changed, run.removed = applied.created, applied.changed, applied.removed
-        run.live_only, run.revision = applied.live, applied.revision
+        planned: list[Changes] = []
+
+        def changes() -> Changes:
+            planned.append(_changes(proposal, connection, run, now))
+            return planned[-1]
+
+        applied = store.settle(changes, cause=f"run:{run.pk}", now=now)
+        run.record(applied, planned[-1], waiting.run.total)
+        run.invalid, run.findings = waiting.run.invalid, waiting.run.findings
+        run.result = RunResult.PARTIAL if run.invalid else RunResult.SUCCESS
+        run.state, run.completed_at, run.progress = RunState.COMPLETED, now, ""
         run.save()
         Run.objects.filter(pk=waiting.run_id).update(result=RunResult.RELEASED)
         HeldImport.objects.filter(pk=waiting.pk).update(data=b"")
@@ -89,14 +95,10 @@ def discard(held: HeldImport, *, user: AbstractBaseUser, now: datetime) -> None:
         HeldImport.objects.filter(pk=waiting.pk).update(data=b"")
 
 
-def _planner(proposal: Proposal, connection: Connection, run: Run, now: datetime) -> Callable[[], Changes]:
-    def changes() -> Changes:
-        planned = proposal.plan(now, None).changes
-        first, last = proposal.covered or proposal.asked
-        read = SourceRead(now, first, last, connection.interval_minutes, str(run.pk))
-        return replace(planned, closures=proposal.closures, read=read)
-
-    return changes
+def _changes(proposal: Proposal, connection: Connection, run: Run, now: datetime) -> Changes:
+    first, last = proposal.covered or proposal.asked
+    read = SourceRead(now, first, last, connection.interval_minutes, str(run.pk))
+    return replace(proposal.plan(now, None).changes, closures=proposal.closures, read=read)
 
 
 def _take(held: HeldImport, state: HeldState, user: AbstractBaseUser, now: datetime) -> HeldImport:
@@ -104,7 +106,7 @@ def _take(held: HeldImport, state: HeldState, user: AbstractBaseUser, now: datet
     open_ones = HeldImport.objects.filter(pk=held.pk, state=HeldState.OPEN)
     if not open_ones.update(state=state, decided_at=now, decided_by_id=user.pk):
         raise StaleDecision("this import was decided or replaced by a newer one meanwhile; nothing was done")
-    return HeldImport.objects.select_related("connection").get(pk=held.pk)
+    return HeldImport.objects.select_related("connection", "run").get(pk=held.pk)
 
 
 def _summary(planned: Plan) -> dict[str, int]:
@@ -113,6 +115,7 @@ def _summary(planned: Plan) -> dict[str, int]:
         "create": len(changes.creates),
         "change": len(changes.updates),
         "remove": len(changes.removals),
+        "remove_cancelled": sum(known.cancelled for known in changes.removals),
         "unchanged": changes.unchanged + len(changes.lives),
         "due": hold.due if hold else 0,
     }

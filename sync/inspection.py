@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from schedule.differences import Update
 from schedule.models import Event
 from schedule.values import EventValues, from_canonical
 from sync.models import HeldImport, HeldState
@@ -40,14 +41,19 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     goes: int
+    """Classes that members could still go to."""
+    goes_cancelled: int
+    """Classes that were cancelled already."""
     comes: int
     changes: int
+    cancels: int
+    """Of the changes, those that cancel a class."""
     lines: Sequence[Line]
     """The first 200, those that would go first."""
 
     @property
     def more(self) -> int:
-        return self.goes + self.comes + self.changes - len(self.lines)
+        return self.goes + self.goes_cancelled + self.comes + self.changes - len(self.lines)
 
 
 def outcome(held: HeldImport, now: datetime) -> Outcome | None:
@@ -57,7 +63,19 @@ def outcome(held: HeldImport, now: datetime) -> Outcome | None:
     planned = Proposal.unpack(bytes(held.data)).plan(now, None)
     changes = planned.changes
     lines = [line for _, line in zip(range(LIMIT), _lines(planned), strict=False)]
-    return Outcome(len(changes.removals), len(changes.creates), len(changes.updates), lines)
+    cancelled = sum(known.cancelled for known in changes.removals)
+    return Outcome(
+        goes=len(changes.removals) - cancelled,
+        goes_cancelled=cancelled,
+        comes=len(changes.creates),
+        changes=len(changes.updates),
+        cancels=sum(_cancels(update) for update in changes.updates),
+        lines=lines,
+    )
+
+
+def _cancels(update: Update) -> bool:
+    return update.incoming.values.status == "cancelled" and not update.known.cancelled
 
 
 def _lines(planned: Plan) -> Iterable[Line]:
@@ -67,7 +85,7 @@ def _lines(planned: Plan) -> Iterable[Line]:
     stored = _stored([known.id for known in removals] + [update.known.id for update in updates])
     for known in removals:
         if known.id in stored:
-            yield _line("goes", stored[known.id])
+            yield _line("goes", stored[known.id], is_cancelled=known.cancelled)
     for update in updates:
         before = stored.get(update.known.id)
         if before is not None:
@@ -81,9 +99,16 @@ def _stored(ids: Sequence[UUID]) -> Mapping[UUID, EventValues]:
     return {pk: from_canonical(values) for pk, values in rows}
 
 
-def _line(what: str, values: EventValues, differences: Sequence[tuple[str, object, object]] = ()) -> Line:
+def _line(
+    what: str,
+    values: EventValues,
+    differences: Sequence[tuple[str, object, object]] = (),
+    *,
+    is_cancelled: bool = False,
+) -> Line:
     place = ", ".join(filter(None, (values.location, values.room)))
-    return Line(what, values.starts_at, values.title, values.instructor_name, place, differences)
+    title = f"{values.title} (already cancelled)" if is_cancelled else values.title
+    return Line(what, values.starts_at, title, values.instructor_name, place, differences)
 
 
 def _differences(before: EventValues, after: EventValues) -> Iterable[tuple[str, object, object]]:

@@ -1,11 +1,16 @@
 """What the engine remembers: when each connection is due and who works on it, every run, and imports held for a person."""
 
 import uuid
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
 
 from integrations.models import Connection
+
+if TYPE_CHECKING:
+    from schedule.differences import Changes
+    from schedule.store import Applied
 
 
 class SyncJob(models.Model):
@@ -99,6 +104,13 @@ class Run(models.Model):
         if self.started_at is None or self.completed_at is None:
             return None
         return (self.completed_at - self.started_at).total_seconds()
+
+    def record(self, applied: "Applied", changes: "Changes", total: int) -> None:
+        """Count what was written, unsaved; `total` is the number of records in the answer, valid or not."""
+        self.total, self.unchanged = total, changes.unchanged
+        self.created, self.changed, self.removed = applied.created, applied.changed, applied.removed
+        self.cancelled = sum(update.incoming.values.status == "cancelled" for update in changes.updates)
+        self.live_only, self.revision = applied.live, applied.revision
 
 
 class HeldState(models.TextChoices):

@@ -1,5 +1,6 @@
 """The staff pages beside the models: the data source with its sync, and the beginning of a real gym."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +83,7 @@ def _save(request: HttpRequest) -> HttpResponse:
     if not form.is_valid() or not form.save(user=_user(request), now=now):
         return _page(request, form=form, status=400)
     messages.success(request, "The settings are saved and in force.")
-    return redirect("admin:timetable-source")
+    return HttpResponseRedirect(_address(None))
 
 
 @require_POST
@@ -118,6 +119,9 @@ def _page(
         "form": form or ControlsForm(standing=standing),
         "entries": audit.recent(standing.connection),
         "may_change": may_change_source(request.user),
+        "wait_seconds": math.ceil((standing.next_possible_at - now).total_seconds())
+        if standing.next_possible_at
+        else 0,
         "cannot_sync": words.why_no_sync(standing),
         "promise_is_broken": standing.chosen != CMS
         and standing.controls.interval_minutes > controls.PROMISED_INTERVAL_MINUTES,
@@ -139,9 +143,12 @@ def _options(standing: Standing) -> Iterable[Option]:
 
 
 def _address(run: Run | None) -> str:
-    """Return the page's address; with a run to wait for, one that a browser without script can load again."""
+    """Return the page's address; with a run to wait for, one that a browser without script can load again.
+
+    A redirect without an anchor would keep the one that was posted to, and the message stands at the top.
+    """
     address = reverse("admin:timetable-source")
-    return f"{address}?{urlencode({'run': run.pk})}#sync" if run else address
+    return f"{address}?{urlencode({'run': run.pk})}#sync" if run else f"{address}#content-start"
 
 
 def summary(request: HttpRequest) -> Mapping[str, Any] | None:
@@ -183,6 +190,7 @@ def start_gym(request: HttpRequest) -> HttpResponse:
     context = admin.site.each_context(request) | {
         "title": "Start your gym",
         "form": form,
+        "outliving": gym.outliving_connections(),
         "zones": sorted(available_timezones()),
     }
     status = 400 if form.errors else 200

@@ -331,6 +331,8 @@ def _broker(redis_url: str, key_prefix: str, queue: Path) -> Celery:
     app.conf.task_default_queue = "default"
     folders = {"data_folder_in": str(queue), "data_folder_out": str(queue), "control_folder": str(queue / "control")}
     app.conf.broker_transport_options = {"global_keyprefix": f"{key_prefix}:celery:"} if redis_url else folders
+    if not redis_url:
+        app.conf.broker_transport = "config.queue_files:Transport"  # the stock one shows its reader half a message
     return app
 
 

@@ -3,12 +3,12 @@
 Nothing outside this package names a provider; whoever needs one asks for it by the connection's `provider`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from django.conf import settings
 
-from integrations import credentials, redaction
+from integrations import addresses, credentials, redaction
 from integrations.adapters import fitbox
 from integrations.adapters.base import Access, EventSource, Provider, Verification
 from integrations.credentials import DamagedCredential
@@ -39,6 +39,13 @@ def find(name: str) -> Provider:
 def display_name(name: str) -> str:
     """Return the provider's name for people, also for one that is switched off."""
     return PROVIDERS[name].display_name if name in PROVIDERS else name.capitalize()
+
+
+def missing(provider: Provider, base_url: str, secrets: Collection[str]) -> frozenset[str]:
+    """Return what neither a connection with this address and these secrets nor the environment has, `base_url` included."""
+    usual_url, usual_secrets = provider.environment()
+    lacking = {name for name in provider.secret_names if name not in secrets and not usual_secrets.get(name)}
+    return frozenset(lacking | (set() if base_url or usual_url else {"base_url"}))
 
 
 @contextmanager
@@ -120,7 +127,8 @@ def _client(
         access.base_url,
         limits,
         provider.headers(access),
-        allow_private=settings.ALLOW_PRIVATE_ADDRESSES,
+        allow_private=settings.ALLOW_PRIVATE_ADDRESSES
+        or (settings.ALLOW_LOOPBACK_ADDRESSES and addresses.is_loopback(access.base_url)),
         deadline=deadline,
         on_call=on_call,
         breaker_key=breaker_key,

@@ -184,6 +184,19 @@ class TimetableSettings(models.Model):
         if unknown:
             raise ValidationError({"fallback_order": f"Unknown sources: {', '.join(map(str, unknown))}."})
 
+    @property
+    def chosen(self) -> str:
+        """The chosen source; CMS once a provider was switched off in the environment, whatever was chosen before."""
+        return self.data_source if self.data_source in settings.TIMETABLE_SOURCES else "cms"
+
+    @staticmethod
+    def of(organization: Organization) -> "TimetableSettings":
+        """Return the gym's settings, or the defaults without saving them: looking at a page writes nothing."""
+        try:
+            return organization.timetable_settings
+        except TimetableSettings.DoesNotExist:
+            return TimetableSettings(organization=organization, fallback_order=["cms"])
+
     @staticmethod
     def current() -> "TimetableSettings":
         """Return the settings of this installation's gym, made with their defaults when there are none yet."""

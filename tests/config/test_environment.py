@@ -34,7 +34,7 @@ def test_production_starts_with_everything_given() -> None:
     environment = read(PRODUCTION)
     assert environment.production and environment.secure
     assert environment.credential_keys == (FERNET_KEY,)
-    assert not environment.allow_private_addresses
+    assert not environment.allow_private_addresses and not environment.allow_loopback_addresses
 
 
 @pytest.mark.req("X-27", "BY-23", "X-01")
@@ -83,6 +83,31 @@ def test_embedded_mode_needs_nothing_and_makes_its_secrets_once(tmp_path: Path) 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert set(json.loads(path.read_text())) == {"SECRET_KEY", "CREDENTIAL_KEYS"}
     assert [entry.name for entry in path.parent.iterdir()] == ["secrets.json"]
+
+
+def test_a_sandbox_that_runs_stands_in_for_a_provider_that_nobody_named(tmp_path: Path) -> None:
+    environ = {"CALLBOARD_DATA_DIR": str(tmp_path)}
+    assert read(environ).provider_urls == {}
+    (tmp_path / "sandbox.url").write_text("http://127.0.0.1:8011\n")
+    assert read(environ).provider_urls == {"FITBOX": "http://127.0.0.1:8011/fitbox"}
+    assert read(environ | {"FITBOX_API_URL": ""}).provider_urls == {"FITBOX": "http://127.0.0.1:8011/fitbox"}
+    named = read(environ | {"FITBOX_API_URL": "https://gym.example.com"})
+    assert named.provider_urls == {"FITBOX": "https://gym.example.com"}
+
+
+def test_production_knows_no_sandbox(tmp_path: Path) -> None:
+    (tmp_path / "sandbox.url").write_text("http://127.0.0.1:8011\n")
+    assert read(PRODUCTION | {"CALLBOARD_DATA_DIR": str(tmp_path)}).provider_urls == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "private", "loopback"), [("", False, True), ("true", True, True), ("false", False, False)]
+)
+def test_embedded_mode_reaches_its_own_machine_and_no_private_network_unasked(
+    tmp_path: Path, said: str, private: bool, loopback: bool
+) -> None:
+    environment = read({"CALLBOARD_DATA_DIR": str(tmp_path), "ALLOW_PRIVATE_ADDRESSES": said})
+    assert (environment.allow_private_addresses, environment.allow_loopback_addresses) == (private, loopback)
 
 
 def test_two_installations_have_different_secrets(tmp_path: Path) -> None:

@@ -92,6 +92,19 @@ def test_a_first_start_shows_this_week_from_the_sandbox_and_a_second_keeps_it(st
     assert second.stop() == 0
 
 
+def test_a_sync_beside_it_finds_its_sandbox(start):
+    started = start()
+    started.wait_until(started.is_running, 60)
+    started.wait_until(lambda: started.timetable()["source"] == "fitbox", 60)
+    command = [sys.executable, str(ROOT / "manage.py"), "sync", "fitbox"]
+    beside = subprocess.run(command, env=started.environment, capture_output=True, text=True, timeout=60, check=False)
+    assert beside.returncode == 0, beside.stdout + beside.stderr
+    address = started.output.parent / "data" / "sandbox.url"
+    assert f"Sandbox     {address.read_text().strip()}/" in started.said()
+    assert started.stop() == 0
+    assert not address.exists()
+
+
 def test_a_taken_port_ends_the_start_and_leaves_nothing_running(start):
     first = start()
     first.wait_until(first.is_running, 60)

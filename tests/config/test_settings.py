@@ -5,6 +5,8 @@ from celery import current_app
 from django.conf import settings
 from django.db import connection
 
+from config import queue_files
+
 
 @pytest.mark.req("X-24")
 @pytest.mark.postgresql_only
@@ -19,7 +21,7 @@ def test_with_servers_the_suite_meets_postgresql_and_redis() -> None:
 def test_without_a_server_the_suite_meets_sqlite_and_files() -> None:
     assert connection.vendor == "sqlite"
     assert settings.CACHES["default"]["BACKEND"].endswith("FileBasedCache")
-    assert current_app.connection().transport_cls == "filesystem"
+    assert isinstance(current_app.connection().transport, queue_files.Transport)
 
 
 def test_tasks_speak_json_and_nothing_else() -> None:

@@ -159,7 +159,7 @@ def test_an_outage_opens_the_breaker_shows_the_manual_timetable_and_ends_by_itse
     house.move_to(house.now + timedelta(minutes=61))
     answer = house.members.get("/api/v1/timetable").json()
     assert (answer["source"], bool(answer["schedule"])) == ("cms", True)
-    assert "the booking system is not answering" in house.members.get("/timetable/").text
+    assert "nothing current to show from the booking system" in house.members.get("/timetable/").text
     assert vevents(house.members.get("/calendar/timetable.ics").content)
     assert house.stored() == stored
 

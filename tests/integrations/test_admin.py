@@ -1,9 +1,10 @@
 """Connections in the admin: the key goes in and never comes out, a test answers before saving, everything is audited."""
 
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
@@ -14,18 +15,20 @@ from schedule import store
 from schedule.differences import Changes
 from schedule.models import Event, SourceState
 from schedule.values import EventValues, Incoming
-from sync import leases
+from sync import ingest, leases
 from sync.models import SyncJob
 from tests.schedule.making import ZONE, read
 from tests.staff import PEOPLE, Clients, clients, fitbox, gym
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/integrations/connection/"
+SATURDAY = datetime(2026, 11, 21, 12, tzinfo=ZONE)
 SECRET = "fbx-live-0123456789-wxyz"
 
 
 @pytest.fixture
-def people() -> Clients:
+def people(settings: Any) -> Clients:
+    settings.PROVIDER_URLS = {"FITBOX": "http://127.0.0.1:9"}
     gym()
     return clients()
 
@@ -89,6 +92,46 @@ def test_of_a_short_key_nothing_is_shown(people: Clients, connection: Connection
     said = people.owner.get(address(connection)).content.decode()
     assert "A key is stored." in said
     assert "wxyz" not in said
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "reason"),
+    [
+        ({"key": SECRET}, "base_url", "Enter the address at which Fitbox is asked; none is known here."),
+        ({"base_url": "https://api.example.com"}, "key", "Enter the key that Fitbox gave you; none is stored."),
+    ],
+)
+def test_what_neither_the_form_nor_the_environment_has_is_required(
+    people: Clients, settings: Any, values: dict[str, str], field: str, reason: str
+) -> None:
+    settings.PROVIDER_URLS = {}
+    answer = people.owner.post(f"{LIST}add/", form(**values))
+    assert reason in answer.context["adminform"].form.errors[field]
+    assert not Connection.objects.exists()
+
+
+def test_address_and_key_of_the_environment_need_not_be_entered(people: Clients, settings: Any) -> None:
+    settings.FITBOX_API_KEY = SECRET
+    assert people.owner.post(f"{LIST}add/", form()).status_code == 302
+
+
+def test_the_hint_of_the_key_fits_what_is_stored(people: Clients, settings: Any) -> None:
+    said = people.owner.get(f"{LIST}add/").content.decode()
+    assert "No key is stored." in said
+    assert "Leave empty to keep it" not in said
+    settings.FITBOX_API_KEY = SECRET
+    assert "No key is stored. Leave empty to use the one" in people.owner.get(f"{LIST}add/").content.decode()
+    assert "Leave empty to keep it as it is." in people.owner.get(address(fitbox())).content.decode()
+
+
+def test_the_connection_speaks_as_the_page_of_the_data_source(people: Clients, connection: Connection) -> None:
+    said = people.owner.get(address(connection)).content.decode()
+    for words in ("Sync by itself", "Time limit", "Retries", "Seconds that one call may take", "Tries after a call"):
+        assert words in said
+    assert 'href="/admin/timetable-source/#settings"' in said
+    assert "Status text" not in said
+    Connection.objects.update(status=ConnectionStatus.REJECTED, status_text="Fitbox refused the key.")
+    assert "Fitbox refused the key." in people.owner.get(address(connection)).content.decode()
 
 
 def test_an_empty_key_keeps_the_old_one(people: Clients, connection: Connection) -> None:
@@ -229,6 +272,38 @@ def test_a_deleted_connection_takes_its_classes_to_come_along(people: Clients, c
     assert not SourceState.objects.exists()
     use = CredentialUse.objects.get()
     assert (use.action, use.connection_name, use.connection) == ("delete", "Our Fitbox", None)
+
+
+def test_a_connection_made_anew_shows_no_class_of_this_week_twice(people: Clients, sandbox: Sandbox) -> None:
+    with time_machine.travel(SATURDAY, tick=True):
+        sandbox.clock.set(SATURDAY)
+        ingest.run(ready(fitbox(sandbox.url_of("fitbox"))))
+        before = this_week()
+        people.owner.post(f"{LIST}{Connection.objects.get().pk}/delete/", {"post": "yes"})
+        assert this_week() == []
+        people.owner.post(f"{LIST}add/", form(base_url=sandbox.url_of("fitbox"), key=SANDBOX_FITBOX_KEY))
+        ingest.run(Connection.objects.get().pk)
+        assert this_week() == before
+    assert len(before) == 45
+
+
+def test_a_deleted_connection_leaves_earlier_weeks(people: Clients, connection: Connection) -> None:
+    with time_machine.travel(SATURDAY, tick=False):
+        event(connection)
+    with time_machine.travel(SATURDAY + timedelta(days=7), tick=False):
+        people.owner.post(f"{LIST}{connection.pk}/delete/", {"post": "yes"})
+    assert Event.objects.live().count() == 1
+
+
+def ready(connection: Connection) -> int:
+    leases.job_of(connection, timezone.now())
+    return connection.pk
+
+
+def this_week() -> list[tuple[datetime, str, str]]:
+    monday = datetime.combine(SATURDAY.date() - timedelta(days=5), time.min, ZONE)
+    rows = Event.objects.live().filter(starts_at__gte=monday, starts_at__lt=monday + timedelta(days=7))
+    return sorted(rows.values_list("starts_at", "title", "room"))
 
 
 def test_a_connection_at_work_is_not_deleted(people: Clients, connection: Connection) -> None:

@@ -88,14 +88,15 @@ OUTSIDE = [
     (8, (0, 7), 5, 0, 35, "cms", "NOT_COVERED"),
     (8, (0, 7), 5, 45, 35, "cms", "NOT_COVERED"),
     (8, (0, 7), 5, 45, 0, "fitbox", "LAST_GOOD"),
-    (8, (0, 7), 5, 0, 0, "cms", "NOTHING"),
+    (8, (0, 7), 5, 0, 0, "cms", "NOT_YET"),
+    (8, (0, 7), 61, 0, 0, "cms", "NOT_YET"),
     (2, (0, 1), 61, 45, 35, "cms", "NOT_COVERED"),
     (3, (0, 7), 61, 45, 35, "cms", "FALLBACK"),
     (-1, (0, 7), 5, 45, 35, "fitbox", "LIVE"),
     (-1, (0, 7), 30, 45, 35, "fitbox", "SAVED"),
     (-1, (0, 7), 61, 45, 35, "fitbox", "LAST_GOOD"),
     (-1, (0, 7), 5, 0, 35, "cms", "NOT_COVERED"),
-    (-1, (0, 7), 5, 0, 0, "cms", "NOTHING"),
+    (-1, (0, 7), 5, 0, 0, "cms", "NO_MORE"),
 ]
 
 
@@ -200,7 +201,8 @@ def test_a_week_is_never_empty_while_somebody_has_rows(
     # Only a source that is trusted for this week may say that nothing is on.
     if decision.word not in (Word.STAFF, Word.LIVE, Word.SAVED) and any(fact.rows for fact in facts.values()):
         assert rows > 0
-    assert (decision.word is Word.NOTHING) <= (not any(fact.rows for fact in facts.values()))
+    if decision.word in (Word.NOTHING, Word.NOT_YET, Word.NO_MORE):
+        assert not any(fact.rows for fact in facts.values())
     if decision.word in (Word.LIVE, Word.SAVED):
         assert decision.source == chosen
         assert decision.age is not None
@@ -237,6 +239,7 @@ def test_a_source_that_comes_and_goes_within_the_limit_never_brings_in_cms(answe
 
 MONDAY = datetime(2026, 11, 16, 9, 15, tzinfo=ZONE)
 FRIDAY = datetime(2026, 11, 13, 17, 45, tzinfo=ZONE)
+FAR_AHEAD, LONG_AGO = Week.parse("2027-W04"), Week.parse("2020-W01")
 
 
 def said(decision: Decision, edited_at: datetime | None = None) -> str:
@@ -248,15 +251,18 @@ def said(decision: Decision, edited_at: datetime | None = None) -> str:
     ("decision", "line"),
     [
         (ask(source("fitbox", 25 - 5, 45)), "Live from the booking system · updated 14:10"),
-        (ask(source("fitbox", 50, 45)), "Saved copy from 13:40 – the booking system is not answering"),
-        (ask(DOWN, cms(35)), "Entered by our staff – the booking system is not answering · last edited Friday"),
+        (ask(source("fitbox", 50, 45)), "Saved copy from 13:40 – nothing newer to show from the booking system"),
+        (
+            ask(DOWN, cms(35)),
+            "Entered by our staff – nothing current to show from the booking system · last edited Friday",
+        ),
         (
             ask(source("fitbox", None, 0), cms(35)),
-            "Entered by our staff – the booking system was not read yet · last edited Friday",
+            "Entered by our staff – nothing current to show from the booking system · last edited Friday",
         ),
         (
             ask(DOWN, source("other", 5, 9), order=("other",)),
-            "From Other Bookings · updated 14:25 – the booking system is not answering",
+            "From Other Bookings · updated 14:25 – nothing current to show from the booking system",
         ),
         (ask(cms(35), chosen="cms"), "Entered by our staff · last edited Friday"),
         (
@@ -265,9 +271,19 @@ def said(decision: Decision, edited_at: datetime | None = None) -> str:
         ),
         (
             ask(source("fitbox", 24 * 60, 45), cms(0)),
-            "Last known timetable, from Tuesday 14:30 – the booking system is not answering, so please ask us before you come",
+            "Last known timetable, from Tuesday 14:30 – nothing newer to show from the booking system, "
+            "so please ask us before you come",
         ),
-        (ask(DOWN, source("fitbox", 61, 0)), "No timetable for this week – the booking system is not answering"),
+        (
+            ask(source("fitbox", None, 45), cms(0)),  # its connection was deleted: nobody knows when it was read
+            "Last known timetable – nothing newer to show from the booking system, so please ask us before you come",
+        ),
+        (
+            ask(DOWN, source("fitbox", 61, 0)),
+            "No timetable for this week – nothing current to show from the booking system",
+        ),
+        (ask(source("fitbox", 5, 0), week=FAR_AHEAD), "No timetable for this week yet"),
+        (ask(source("fitbox", 5, 0), week=LONG_AGO), "No timetable for this week any more"),
     ],
     ids=lambda value: value.word.name if isinstance(value, Decision) else "",
 )
@@ -297,5 +313,5 @@ def test_no_line_shows_a_word_of_the_machine(
 ) -> None:
     facts, chosen, order, week = situation
     line = said(ask(*facts.values(), chosen=chosen, order=order, week=week))
-    assert not any(token in line for token in ("cms", "fitbox", "_", "None"))
+    assert not any(token in line for token in ("cms", "fitbox", "_", "None", "unknown"))
     assert len(line) > 15

@@ -130,6 +130,17 @@ def test_the_source_and_its_time_are_named_in_words(client: Client) -> None:
     stale = page(client)
     assert "Saved copy" in stale.status
     assert "09:20" in stale.status
+    assert stale.status.startswith("!")
+
+
+@pytest.mark.req("TT-29")
+@pytest.mark.parametrize(("week", "said"), [("2020-W01", "any more"), ("2027-W04", "yet")])
+def test_a_week_that_nobody_has_is_no_alarm_while_the_source_is_live(client: Client, week: str, said: str) -> None:
+    session(gym(data_source="fitbox"), source="fitbox")
+    read()
+    shown = page(client, f"/timetable/?week={week}")
+    assert shown.status == f"● No timetable for this week {said}"
+    assert ("so far" in shown.text) is (said == "yet")
 
 
 def test_a_week_that_is_none_gets_a_page_that_helps(client: Client) -> None:
@@ -287,6 +298,26 @@ def test_conditions_are_understood_in_every_form(client: Client) -> None:
         assert response["ETag"] == etag
         assert "s-maxage=30" in response["Cache-Control"]
     assert client.get(PAGE, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+@pytest.mark.req("TT-31")
+@pytest.mark.parametrize(
+    ("address", "keep"),
+    [(PAGE, (30, 60, 3600)), ("/api/v1/timetable", (30, 60, 3600)), ("/calendar/timetable.ics", (60, 300, 86400))],
+)
+@pytest.mark.parametrize("again", [False, True], ids=["200", "304"])
+def test_only_shared_caches_may_answer_before_they_asked(
+    client: Client, address: str, keep: tuple[int, int, int], again: bool
+) -> None:
+    """Browsers obey stale-while-revalidate too, and would show the former source once more after a switch."""
+    session(gym())
+    seconds, renewing, failing = keep
+    headers = {"If-None-Match": client.get(address)["ETag"]} if again else {}
+    response = client.get(address, headers=headers)
+    assert response.status_code == (304 if again else 200)
+    assert response["Cache-Control"] == f"public, max-age=0, s-maxage={seconds}, stale-if-error={failing}"
+    expected = f"public, max-age={seconds}, stale-while-revalidate={renewing}, stale-if-error={failing}"
+    assert response["CDN-Cache-Control"] == expected
 
 
 def test_head_is_get_without_the_body(client: Client) -> None:

@@ -1,6 +1,9 @@
 """The command line: one sync in the foreground, the rows of a source, the demo and the beginning of a real gym."""
 
 import json
+import logging
+import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -64,6 +67,30 @@ def test_sync_fills_the_table_and_says_what_it_did(connection: Connection) -> No
     assert rows == run.created > 0
     assert f"Synced: {rows} new." in out
     assert "Reading from Fitbox: call 1" in bar
+
+
+def test_the_bar_reaches_its_end_on_one_line(connection: Connection) -> None:
+    _, _, bar = run_command("sync", "fitbox")
+    assert bar.count("\n") == 1
+    assert re.search(r"Done \|#+\| 3/3 \[00:\d\d\]\s*$", bar)
+
+
+def test_log_lines_stand_above_the_bar(connection: Connection) -> None:
+    log = StringIO()
+    handler = logging.StreamHandler(log)
+    logging.getLogger().addHandler(handler)
+    connection.base_url, connection.retries = "http://127.0.0.1:9/nobody", 0
+    connection.save()
+    try:
+        out, terminal = StringIO(), log
+        with pytest.raises(SystemExit):
+            call_command("sync", "fitbox", stdout=out, stderr=terminal)
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert handler.stream is log
+    shown = [line.rpartition("\r")[2] for line in log.getvalue().splitlines()]
+    assert [line for line in shown if "|" in line and "failed:" in line] == []
+    assert any(line.startswith("run ") and "failed: " in line for line in shown)
 
 
 def test_a_failed_sync_says_why_and_ends_with_one(connection: Connection, sandbox: Sandbox) -> None:
@@ -168,6 +195,14 @@ def test_events_prints_one_array_in_the_agreed_form(rows: list[Event]) -> None:
 
 def test_events_of_an_empty_source_is_an_empty_array() -> None:
     assert run_command("events", "--source", "cms", "--json") == (0, "[]\n", "")
+
+
+@pytest.mark.usefixtures("rows")
+def test_events_ends_quietly_when_its_reader_has_enough() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as out:
+        call_command("events", "--source", "fitbox", stdout=out)
 
 
 @pytest.mark.usefixtures("rows")

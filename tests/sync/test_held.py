@@ -33,10 +33,13 @@ def manager() -> User:
     return User.objects.create_user("manager")
 
 
-def proposal(connection: Connection, count: int, *, title: str = "HIIT") -> Proposal:
+def proposal(connection: Connection, count: int, *, title: str = "HIIT", cancelled: int = 0) -> Proposal:
+    """Return a week of `count` classes, the first of them cancelled."""
     starts_at = NOW + timedelta(hours=10)
     values = EventValues(title=title, starts_at=starts_at, ends_at=starts_at + timedelta(hours=1), timezone="UTC")
-    week = [Incoming.of(f"c{i}", replace(values, room=f"Room {i}"), Live(3, 1), b'{"id":"x"}') for i in range(count)]
+    said = [replace(values, room=f"Room {i}") for i in range(count)]
+    said[:cancelled] = [replace(one, status="cancelled") for one in said[:cancelled]]
+    week = [Incoming.of(f"c{i}", one, Live(3, 1), b'{"id":"x"}') for i, one in enumerate(said)]
     return Proposal("fitbox", connection.key, "Australia/Melbourne", DAYS, DAYS, week)
 
 
@@ -45,9 +48,11 @@ def accept(connection: Connection, count: int) -> None:
     store.apply(planned.changes, cause="run:0", now=NOW)
 
 
-def hold(connection: Connection, count: int, *, now: datetime = NOW, title: str = "HIIT") -> tuple[RunResult, Run]:
+def hold(
+    connection: Connection, count: int, *, now: datetime = NOW, title: str = "HIIT", cancelled: int = 0
+) -> tuple[RunResult, Run]:
     run = Run.objects.create(connection=connection, source="fitbox", created_at=now, result=RunResult.HELD)
-    offered = proposal(connection, count, title=title)
+    offered = proposal(connection, count, title=title, cancelled=cancelled)
     return held.keep(run, connection, offered, offered.plan(now, Guard()), now), run
 
 
@@ -100,6 +105,17 @@ def test_released_it_is_applied_as_it_was_kept(connection: Connection, manager: 
     decided = HeldImport.objects.get()
     assert (decided.state, decided.decided_by, bytes(decided.data)) == (HeldState.RELEASED, manager, b"")
     assert SourceState.objects.get().last_complete_at == NOW
+
+
+def test_the_run_of_a_release_counts_as_any_other(connection: Connection, manager: User) -> None:
+    accept(connection, 10)
+    _, run = hold(connection, 2, cancelled=1)
+    finding = {"rule": "capacity", "message": "Capacity is 0", "record": "#3", "field": "capacity", "hard": True}
+    Run.objects.filter(pk=run.pk).update(total=3, invalid=1, findings=[finding])
+    released = held.release(HeldImport.objects.get(), user=manager, now=NOW)
+    released.refresh_from_db()
+    assert (released.total, released.unchanged, released.cancelled, released.removed) == (3, 1, 1, 8)
+    assert (released.result, released.invalid, released.findings) == (RunResult.PARTIAL, 1, [finding])
 
 
 def test_even_an_empty_import_can_be_released(connection: Connection, manager: User) -> None:

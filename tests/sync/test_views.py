@@ -1,6 +1,7 @@
 """The staff pages without script: the data source, its settings, Sync Now, held imports, the beginning of a gym."""
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
@@ -14,6 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from integrations.models import Connection
+from integrations.sandbox import SANDBOX_FITBOX_KEY
 from schedule import demo, store
 from schedule.differences import Changes
 from schedule.models import Event, Organization, TimetableSettings
@@ -216,6 +218,24 @@ def test_the_page_says_when_the_interval_is_too_long_for_the_promise(
     assert ("can take longer than 15 minutes to show" in text(people.manager.get(PAGE))) == warned
 
 
+def test_the_chosen_source_does_not_stand_in_for_itself(people: Clients, connection: Connection) -> None:
+    TimetableSettings.objects.update(data_source="fitbox", fallback_order=["fitbox", "cms"])
+    assert "Stand-in" not in text(people.manager.get(PAGE))
+    people.manager.post(PAGE, form(retries=0))
+    assert TimetableSettings.current().fallback_order == ["fitbox", "cms"]
+
+
+def test_a_refused_form_opens_at_its_error_and_a_saved_one_at_the_message(
+    people: Clients, connection: Connection
+) -> None:
+    said = people.manager.get(PAGE).content.decode()
+    assert f'action="{PAGE}#settings"' in said
+    assert f'action="{PAGE}#source"' in said
+    refused = people.manager.post(PAGE, form(interval_minutes=4))
+    assert '<a href="#id_interval_minutes">Update interval</a>: Ensure' in refused.content.decode()
+    assert people.manager.post(PAGE, form())["Location"] == f"{PAGE}#content-start"
+
+
 def test_saving_the_same_settings_again_writes_nothing(people: Clients, connection: Connection) -> None:
     people.manager.post(PAGE, form())
     before = (TimetableSettings.history.count(), Connection.history.count(), store.revision("publication"))
@@ -257,6 +277,21 @@ def test_a_pause_is_told_on_the_gyms_clock(people: Clients, connection: Connecti
     assert "Next possible 10:03:00" in said
 
 
+def test_the_page_looks_again_when_the_pause_is_over(people: Clients, connection: Connection) -> None:
+    TimetableSettings.objects.update(data_source="fitbox")
+    until = NOW + timedelta(seconds=90.2)
+    SyncJob.objects.create(connection=connection, due_at=until, not_before=until)
+    assert 'data-wait="91"' in people.manager.get(PAGE).content.decode()
+
+
+def test_a_refused_key_is_explained_beside_sync_now(people: Clients, connection: Connection) -> None:
+    TimetableSettings.objects.update(data_source="fitbox")
+    Connection.objects.update(status="rejected", status_text="Fitbox refused the key.")
+    answer = people.owner.get(PAGE)
+    assert "Fitbox refused the key. Enter a new key" in text(answer)
+    assert f'href="/admin/integrations/connection/{connection.pk}/change/">Enter a new key' in answer.content.decode()
+
+
 def test_sync_now_without_a_connection_says_what_to_do(people: Clients) -> None:
     TimetableSettings.objects.update(data_source="fitbox")
     said = text(people.manager.post(f"{PAGE}sync/", follow=True))
@@ -289,6 +324,24 @@ def test_the_last_run_is_told_with_counts_error_and_findings(people: Clients, co
     assert "Capacity is 0 &lt;b&gt;" in answer.content.decode()
 
 
+def failed(connection: Connection, **values: Any) -> Run:
+    values = {"state": RunState.FAILED, "result": RunResult.FAILED, "created_at": NOW, "completed_at": NOW} | values
+    return Run.objects.create(connection=connection, source="fitbox", **values)
+
+
+def test_a_run_that_read_nothing_shows_no_row_of_zeros(people: Clients, connection: Connection) -> None:
+    failed(connection, error="Fitbox is not answering properly.")
+    assert 'class="counts"' not in people.manager.get(PAGE).content.decode()
+    failed(connection, error="Too much cannot be read.", total=9)
+    assert 'class="counts"' in people.manager.get(PAGE).content.decode()
+
+
+def test_the_list_of_runs_says_first_what_happened(people: Clients, connection: Connection) -> None:
+    failed(connection, error="Fitbox is not answering properly.")
+    said = text(people.owner.get("/admin/sync/run/"))
+    assert re.search(r"run \d+ Fitbox is not answering properly. failed schedule 18 Nov 2026, 10:00", said)
+
+
 # --- held imports -----------------------------------------------------------------------------------------------------
 
 
@@ -305,11 +358,16 @@ def waiting(connection: Connection) -> HeldImport:
     key = connection.key
     store.apply(Changes("fitbox", key, 0, creates=[incoming(n) for n in range(10)]), cause="test", now=now)
     read(at=now, connection=key)
+    hold(connection, [incoming(0, "Spin")])
+    return HeldImport.objects.get()
+
+
+def hold(connection: Connection, said: list[Incoming]) -> None:
+    now = timezone.now()
     asked = (MONDAY, MONDAY + timedelta(days=55))
-    proposal = Proposal("fitbox", key, ZONE.key, asked, asked, [incoming(0, "Spin")])
+    proposal = Proposal("fitbox", connection.key, ZONE.key, asked, asked, said)
     run = Run.objects.create(connection=connection, source="fitbox", state=RunState.COMPLETED, created_at=now)
     assert held.keep(run, connection, proposal, proposal.plan(now, Guard()), now) is RunResult.HELD
-    return HeldImport.objects.get()
 
 
 def decide(client: Client, waiting: HeldImport, decision: str) -> Any:
@@ -327,6 +385,23 @@ def test_a_held_import_shows_what_would_go_and_change(people: Clients, waiting: 
     assert "If released: 9 would go, 0 would come, 1 would change." in said
     assert "goes Thu 19 Nov 07:00 HIIT" in said
     assert "title HIIT → Spin" in said
+
+
+def test_a_held_import_names_what_was_cancelled_already(people: Clients, waiting: HeldImport) -> None:
+    Event.objects.filter(external_id__in=("8", "9")).update(status="cancelled")
+    said = text(people.owner.get(f"/admin/sync/heldimport/{waiting.pk}/change/"))
+    assert "If released: 7 classes and 2 already cancelled would go, 0 would come, 1 would change." in said
+    assert "HIIT (already cancelled)" in said
+
+
+def test_a_held_import_names_what_it_would_cancel(people: Clients, waiting: HeldImport, connection: Connection) -> None:
+    cancelled = [
+        Incoming.of(one.external_id, replace(one.values, status="cancelled")) for one in map(incoming, range(10))
+    ]
+    hold(connection, cancelled)
+    waiting = HeldImport.objects.get(state=HeldState.OPEN)
+    said = text(people.owner.get(f"/admin/sync/heldimport/{waiting.pk}/change/"))
+    assert "If released: 0 would go, 0 would come, 10 would change (10 of them to cancelled)." in said
 
 
 def test_release_applies_what_was_shown(people: Clients, waiting: HeldImport) -> None:
@@ -369,6 +444,12 @@ def test_a_link_alone_decides_nothing(people: Clients, waiting: HeldImport) -> N
 def test_a_rejected_connection_is_named_on_the_front_page(people: Clients, connection: Connection) -> None:
     Connection.objects.update(status="rejected", status_text="Fitbox refused the key.")
     assert "Our Fitbox needs a new key Fitbox refused the key." in text(people.owner.get("/admin/"))
+
+
+def test_the_front_page_says_that_the_last_sync_failed(people: Clients, connection: Connection) -> None:
+    failed(connection, error="Fitbox is not answering properly.")
+    said = text(people.manager.get("/admin/"))
+    assert "The last sync failed , 18 Nov 10:00: Fitbox is not answering properly." in said
 
 
 @pytest.mark.parametrize("person", ["onlooker", "manager", "owner"])
@@ -453,6 +534,35 @@ def test_a_connection_with_a_key_of_its_own_survives_the_demo(demo_owner: Client
     job = SyncJob.objects.get()
     assert (job.connection_id, job.cursor, job.full_read_at, job.lease_until) == (kept.pk, "", None, None)
     assert leases.due(timezone.now(), ["fitbox"]) == [kept.pk]
+
+
+@pytest.mark.parametrize(
+    ("values", "stays"),
+    [
+        ({}, False),
+        ({"key": SANDBOX_FITBOX_KEY}, False),
+        ({"key": "fbx-live-0123456789"}, True),
+        ({"key": SANDBOX_FITBOX_KEY, "base_url": "https://api.example.com"}, True),
+    ],
+)
+def test_the_demos_connection_goes_unless_it_leads_elsewhere(
+    demo_owner: Client, settings: Any, values: dict[str, str], stays: bool
+) -> None:
+    settings.PROVIDER_URLS = {"FITBOX": "http://127.0.0.1:9"}
+    connection = fitbox(settings={"demo": True})
+    saved = {
+        "name": "Fitbox",
+        "base_url": "",
+        "profile": "",
+        "calls_per_minute": 60,
+        "timeout_seconds": 10,
+        "retries": 3,
+    }
+    answer = demo_owner.post(f"/admin/integrations/connection/{connection.pk}/change/", saved | values)
+    assert answer.status_code == 302
+    assert ("The connection Fitbox stays" in text(demo_owner.get(START))) == stays
+    demo_owner.post(START, BEGINNING)
+    assert Connection.objects.exists() == stays
 
 
 # --- every staff page -------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Print the rows of one source, for scripts, backups and the curious."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -24,8 +25,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, source: str, as_json: bool, **options: Any) -> None:
         rows = Event.objects.live().filter(source=source).order_by("starts_at", "external_id").values(*KEYS)
         found = map(_row, rows.iterator(chunk_size=ROWS_AT_A_TIME))
-        for line in _json(found) if as_json else _table(found):
-            self.stdout.write(line)
+        try:
+            for line in _json(found) if as_json else _table(found):
+                self.stdout.write(line)
+            self.stdout.flush()
+        except BrokenPipeError:
+            # Whoever reads, such as `head`, has enough. What is still buffered goes nowhere, or Python's exit would fail.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
 
 
 def _row(values: dict[str, Any]) -> dict[str, Any]:

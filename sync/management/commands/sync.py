@@ -1,7 +1,10 @@
 """Do one sync in the foreground: a progress bar, a summary, and an exit status that scripts can trust."""
 
+import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -32,8 +35,12 @@ class Command(BaseCommand):
             run = leases.request(connection, RunTrigger.COMMAND, now=timezone.now())
         except TooSoon as refused:
             raise CommandError(words.of_pause(refused, provider)) from refused
-        with tqdm(total=STEPS, desc=f"Sync {provider}", file=self.stderr, leave=False, bar_format=BAR) as bar:
-            run = _follow(connection, run, Progress(bar))
+        # Not Django's wrapper, which would end each drawing of the bar with a new line.
+        terminal = options.get("stderr") or sys.stderr
+        with tqdm(total=STEPS, desc=f"Sync {provider}", file=terminal, bar_format=BAR) as bar, _log_above(bar):
+            progress = Progress(bar)
+            run = _follow(connection, run, progress)
+            progress.end(run)
         self._report(run)
         if run.result not in GOOD:
             sys.exit(1)
@@ -49,6 +56,8 @@ class Command(BaseCommand):
             self.stdout.write(f"  {finding['record']}: {finding['message']}{left_out}")
 
 
+LONGEST = 60
+"""Characters of a description; a longer one would break the line, and the bar with it."""
 BAR = "{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
 
 
@@ -59,12 +68,47 @@ class Progress:
         self.bar = bar
 
     def __call__(self, text: str) -> None:
-        self.bar.set_description_str(text, refresh=False)
+        self.bar.set_description_str(text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}...", refresh=False)
         if text.startswith("Writing"):
             self.bar.n = STEPS - 1
         elif text.startswith("Reading"):
             self.bar.n = 1
         self.bar.refresh()
+
+    def end(self, run: Run) -> None:
+        """Leave the bar full if the run came to its end, whoever did it."""
+        is_done = run.state == RunState.COMPLETED
+        self.bar.n = STEPS if is_done else self.bar.n
+        self.bar.set_description_str("Done" if is_done else "Failed")
+
+
+class _Above:
+    """A stream that writes above the bar, which is drawn anew below."""
+
+    def __init__(self, bar: Any, stream: Any) -> None:
+        self.bar = bar
+        self.stream = stream
+
+    def write(self, text: str) -> None:
+        self.bar.clear()
+        self.stream.write(text)
+        self.bar.refresh()
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
+@contextmanager
+def _log_above(bar: Any) -> Iterator[None]:
+    """Keep log lines from breaking into the bar; the handlers stay, for their filters take keys out of the lines."""
+    handlers = [handler for handler in logging.getLogger().handlers if type(handler) is logging.StreamHandler]
+    streams = [handler.setStream(_Above(bar, handler.stream)) for handler in handlers]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, streams, strict=True):
+            if stream is not None:
+                handler.setStream(stream)
 
 
 def _connection(provider: str) -> Connection:

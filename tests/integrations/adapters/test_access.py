@@ -122,10 +122,23 @@ def test_trying_again_and_again_never_waits_for_a_breaker(db: None, sandbox: San
 
 
 def test_private_addresses_are_refused_in_words(db: None, sandbox: Sandbox, settings: Any) -> None:
-    settings.ALLOW_PRIVATE_ADDRESSES = False
+    settings.ALLOW_PRIVATE_ADDRESSES = settings.ALLOW_LOOPBACK_ADDRESSES = False
     tried = adapters.try_source("fitbox", sandbox.url_of("fitbox"), "", {"api_key": "k"})
     assert tried.text.startswith("The address of Fitbox is not allowed: 127.0.0.1 is a private or special address.")
     assert sandbox.fitbox.traffic.counters.requests == 0
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "192.168.1.1", "169.254.169.254", "[fd00::1]", "0.0.0.0", "127.1"])
+def test_where_loopback_is_allowed_other_private_addresses_are_not(db: None, settings: Any, host: str) -> None:
+    settings.ALLOW_PRIVATE_ADDRESSES, settings.ALLOW_LOOPBACK_ADDRESSES = False, True
+    tried = adapters.try_source("fitbox", f"http://{host}:9", "", {"api_key": "k"})
+    assert tried.text.startswith("The address of Fitbox is not allowed: ")
+
+
+def test_loopback_is_reached_where_it_is_allowed(db: None, sandbox: Sandbox, settings: Any) -> None:
+    settings.ALLOW_PRIVATE_ADDRESSES, settings.ALLOW_LOOPBACK_ADDRESSES = False, True
+    for url in (sandbox.url_of("fitbox"), sandbox.url_of("fitbox").replace("127.0.0.1", "localhost")):
+        assert adapters.try_source("fitbox", url, "", {"api_key": SANDBOX_FITBOX_KEY}).ok
 
 
 def test_a_provider_that_is_switched_off_is_not_there() -> None:
