@@ -179,7 +179,7 @@ class WeeklySlotForm(_WeeklySlotForm):
 @admin.register(WeeklySlot)
 class WeeklySlotAdmin(GymAdmin):
     form = WeeklySlotForm
-    list_display = ["day", "start_time", "class_type", "coach", "where", "capacity", "is_active"]
+    list_display = ["day", "start_time", "class_type", "coached_by", "where", "capacity", "is_active"]
     list_display_links = ["day", "start_time"]
     list_filter = ["weekday", "class_type", "coach", "is_active"]
     list_select_related = ["class_type", "coach", "place"]
@@ -197,6 +197,11 @@ class WeeklySlotAdmin(GymAdmin):
     @admin.display(description="day", ordering="weekday")
     def day(self, slot: WeeklySlot) -> str:
         return str(slot.get_weekday_display())
+
+    @admin.display(description="coach", ordering="coach__name")
+    def coached_by(self, slot: WeeklySlot) -> str:
+        """Return the coach as text, which breaks into lines; the admin never breaks a link to another row."""
+        return str(slot.coach or "")
 
     @admin.display(description="where", ordering="place__name")
     def where(self, slot: WeeklySlot) -> str:

@@ -128,7 +128,7 @@ class RunAdmin(ReadOnlyAdmin):
 class HeldImportAdmin(ReadOnlyAdmin):
     """Imports that would take too much away: looked at, then released or discarded by one click."""
 
-    list_display = ["__str__", "state", "reason", "first_seen_at", "times_seen", "decided_by", "decided_at"]
+    list_display = ["__str__", "reason", "state", "first_seen_at", "decided_by", "decided_at"]
     list_filter = ["state"]
     list_select_related = ["connection", "decided_by"]
 

@@ -293,6 +293,12 @@ def test_nobody_edits_events(people: Clients, action: str) -> None:
     assert getattr(admin.site._registry[Event], f"has_{action}_permission")(request) is False
 
 
+def test_the_list_of_slots_has_place_and_room_in_one_column(people: Clients, hiit: ClassType) -> None:
+    place = Place.objects.create(organization=hiit.organization, name="Riverside")
+    add(people.owner, "weeklyslot", slot_form(hiit, place=place.pk, room="Studio"))
+    assert "Riverside, Studio" in people.owner.get("/admin/schedule/weeklyslot/").content.decode()
+
+
 def test_times_are_on_the_gyms_clock(people: Clients, hiit: ClassType) -> None:
     add(people.owner, "weeklyslot", slot_form(hiit))
     said = people.owner.get(f"/admin/schedule/weeklyslot/{WeeklySlot.objects.get().pk}/change/").content.decode()
