@@ -67,7 +67,8 @@ def test_a_reader_gets_every_message_whole_while_another_process_writes(
 def test_an_unreadable_message_is_left_out_and_logged(
     channel: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
-    (tmp_path / "1_first.default.msg").write_bytes(content)
+    # Before any other: names begin with the milliseconds since the machine started, and are read in the order of text.
+    (tmp_path / "0_first.default.msg").write_bytes(content)
     channel._put("default", {"number": 1})
     with caplog.at_level(logging.WARNING):
         assert channel._get("default") == {"number": 1}
