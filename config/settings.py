@@ -96,7 +96,12 @@ if ENVIRONMENT.redis_url:
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": ENVIRONMENT.redis_url,
             "KEY_PREFIX": ENVIRONMENT.key_prefix,
-            "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+            "OPTIONS": {
+                "socket_connect_timeout": 1,
+                "socket_timeout": 1,
+                # Django would pickle, and whoever can write into Redis could then run code here.
+                "serializer": "schedule.cache.PlainBytes",
+            },
         }
     }
     CELERY_BROKER_URL = ENVIRONMENT.redis_url
@@ -163,7 +168,10 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 LOGOUT_REDIRECT_URL = "/"
-SESSION_COOKIE_HTTPONLY = True
+if ENVIRONMENT.secure:
+    # Browsers take a cookie of such a name only from this very host and by https: a neighbour's host cannot plant one.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = ENVIRONMENT.secure
@@ -178,7 +186,7 @@ CONTENT_SECURITY_POLICY = {
         "default-src": [NONE],
         "script-src": [SELF],
         "style-src": [SELF],
-        "img-src": [SELF, "https:", "data:"],
+        "img-src": [SELF, "data:"],
         "font-src": [SELF],
         "connect-src": [SELF],
         "form-action": [SELF],
@@ -243,7 +251,12 @@ LOGGING: dict[str, Any] = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
     "root": {"handlers": ["console"], "level": ENVIRONMENT.log_level},
-    "loggers": {"urllib3": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
+    "loggers": {
+        "urllib3": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+        # Robots ask for hosts of their own invention all day; a traceback for each would bury everything else.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }
 
 # --- Callboard ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -30,6 +29,8 @@ PARALLEL_CALLS = 2
 IDLE_SECONDS = 90.0
 """Shorter than the memory of most routers and balancers, which forget idle connections without a word."""
 CHUNK = 64 * 1024
+LONGEST_LENGTH = 18
+"""Digits of a Content-Length; Python refuses to read numbers of thousands of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,10 @@ def get(
             request = requests.PreparedRequest()
             request.prepare(method="GET", url=url, headers={"Accept-Encoding": "gzip", **headers})
             timeout = (min(times.connect_seconds, times.left()), min(times.read_seconds, times.left()))
-            with session.send(request, stream=True, timeout=timeout, allow_redirects=False) as response:
+            # Not by requests' own session: of an answer that redirects it reads the whole body, whatever its size.
+            with session.send(request, stream=True, timeout=timeout) as response:
                 return Received(response.status_code, response.headers, _read_body(response, body_bytes))
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
         raise _failure(error) from error
     finally:
         _current.reset(reset)
@@ -93,7 +95,7 @@ def _failure(error: Exception) -> errors.IntegrationError:
 
     if came_from(requests.exceptions.SSLError, urllib3.exceptions.SSLError):
         return errors.CertificateRefused("its certificate was refused")
-    if came_from(requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader):
+    if came_from(requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader, UnicodeError):
         return errors.NotConfigured("the address or the key has a form that cannot be sent")
     if came_from(requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError):
         return errors.InvalidPayload("a compressed answer that cannot be unpacked")
@@ -127,7 +129,7 @@ def _causes(error: BaseException | None) -> list[BaseException]:
 def _read_body(response: requests.Response, limit: int) -> bytes:
     """Read an answer's body, unpacked piece by piece, and stop at the limit. Raises PayloadTooLarge."""
     announced = response.headers.get("Content-Length", "")
-    if announced.isdecimal() and int(announced) > limit:
+    if announced.isdecimal() and (len(announced) > LONGEST_LENGTH or int(announced) > limit):
         raise errors.PayloadTooLarge(f"an answer of more than {limit} bytes")
     pieces: list[bytes] = []
     size = 0
@@ -144,16 +146,13 @@ _current: ContextVar[Times] = ContextVar("times")
 
 
 class _Session:
-    """A pooled session of one origin, handed to at most two threads at a time."""
+    """The pooled connections of one origin, handed to at most two threads at a time.
+
+    requests' transport alone: no proxies, no .netrc and no certificates from the environment, no cookies.
+    """
 
     def __init__(self, allow_private: bool) -> None:
-        self.requests = requests.Session()
-        # No proxies, no .netrc and no certificates from the environment; no cookies from one account to another.
-        self.requests.trust_env = False
-        self.requests.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _GuardedAdapter(allow_private)
-        self.requests.mount("http://", adapter)
-        self.requests.mount("https://", adapter)
+        self.transport = _GuardedAdapter(allow_private)
         self.places = threading.BoundedSemaphore(PARALLEL_CALLS)
         self.users = 0
         self.idle_since = time.monotonic()
@@ -188,7 +187,7 @@ class _Pools:
             ]
             closing = [self._sessions.pop(key) for key in idle]
         for session in closing:
-            session.requests.close()
+            session.transport.close()
 
     def forget(self) -> None:
         """Start anew in a child process: connections of the parent are the parent's."""
@@ -202,14 +201,14 @@ class _Borrowed:
     session: _Session
     times: Times
 
-    def __enter__(self) -> requests.Session:
+    def __enter__(self) -> HTTPAdapter:
         try:
             if not self.session.places.acquire(timeout=self.times.left()):
                 raise TimeoutError("no connection became free in time")
         except TimeoutError:
             self.pools.give_back(self.session)
             raise
-        return self.session.requests
+        return self.session.transport
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
