@@ -96,12 +96,7 @@ if ENVIRONMENT.redis_url:
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": ENVIRONMENT.redis_url,
             "KEY_PREFIX": ENVIRONMENT.key_prefix,
-            "OPTIONS": {
-                "socket_connect_timeout": 1,
-                "socket_timeout": 1,
-                # Django would pickle, and whoever can write into Redis could then run code here.
-                "serializer": "schedule.cache.PlainBytes",
-            },
+            "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
         }
     }
     CELERY_BROKER_URL = ENVIRONMENT.redis_url
@@ -168,10 +163,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 LOGOUT_REDIRECT_URL = "/"
-if ENVIRONMENT.secure:
-    # Browsers take a cookie of such a name only from this very host and by https: a neighbour's host cannot plant one.
-    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
-SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = ENVIRONMENT.secure
@@ -186,7 +178,7 @@ CONTENT_SECURITY_POLICY = {
         "default-src": [NONE],
         "script-src": [SELF],
         "style-src": [SELF],
-        "img-src": [SELF, "data:"],
+        "img-src": [SELF, "https:", "data:"],
         "font-src": [SELF],
         "connect-src": [SELF],
         "form-action": [SELF],
@@ -251,12 +243,7 @@ LOGGING: dict[str, Any] = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
     "root": {"handlers": ["console"], "level": ENVIRONMENT.log_level},
-    "loggers": {
-        "urllib3": {"level": "WARNING"},
-        "django.request": {"level": "ERROR"},
-        # Robots ask for hosts of their own invention all day; a traceback for each would bury everything else.
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
-    },
+    "loggers": {"urllib3": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
 }
 
 # --- Callboard ------------------------------------------------------------------------------------------------------

@@ -31,8 +31,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), r"\1 " + REDACTED),
     # Addresses carry secrets in their query, and sometimes before the host.
     (re.compile(rf"(?i)([?&;](?:{_TELLING_NAMES}|key)=)[^&\s'\"<>#]*"), r"\1" + REDACTED),
-    # A scheme is short: without the bound, a long run of letters and dots would be looked through once for each of them.
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,30}://)[^/\s@'\"]+@"), r"\1" + REDACTED + "@"),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s@'\"]+@"), r"\1" + REDACTED + "@"),
     # Named values in prose, JSON and reprs.
     (re.compile(rf"(?i)\b((?:{_TELLING_NAMES})['\"]?\s*[:=]\s*(?:b?['\"])?)[^\s'\",;&}})\]]+"), r"\1" + REDACTED),
     # JSON web tokens, Fernet tokens, and long runs of mixed letters and digits; digests in lower-case hex stay readable.

@@ -8,7 +8,6 @@ import html
 import re
 from datetime import date, datetime, time
 from functools import lru_cache
-from unicodedata import normalize
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import nh3
@@ -36,17 +35,14 @@ class Unreadable(Exception):
 
 
 def text(value: object) -> str:
-    """Return one line of text, trimmed, its spaces collapsed; empty for null. Raises Unreadable for anything else.
-
-    In the one form of Unicode that names are compared in, for some letters grow in it: who cuts a text, cuts this one.
-    """
+    """Return one line of text, trimmed, its spaces collapsed; empty for null. Raises Unreadable for anything else."""
     if value is None:
         return ""
     if type(value) is not str:
         raise Unreadable(f"it is {_kind(value)}, not text")
     if value.isascii() and value.isprintable() and "  " not in value:
         return value.strip(" ")
-    return " ".join(_CONTROLS.sub(" ", normalize("NFC", value)).split())
+    return " ".join(_CONTROLS.sub(" ", value).split())
 
 
 def identifier(value: object) -> str:

@@ -36,8 +36,6 @@ LONGEST_WAIT = 10.0
 """A longer Retry-After ends the run instead: a worker does not sleep on it."""
 LONGEST_BACKOFF = 4.0
 LONGEST_VALIDATOR = 1000
-LONGEST_LOGGED_PATH = 200
-"""A redirect may lead to an address of any length."""
 REDIRECTS = 3
 TRIAL_MARGIN = timedelta(seconds=5)
 
@@ -80,13 +78,9 @@ class Answer:
 
     @property
     def validator(self) -> Validator:
-        """What a later request may send to ask for this address only if it changed.
-
-        A huge one is as good as none, and so is one that could not be stored or sent back.
-        """
+        """What a later request may send to ask for this address only if it changed. A huge one is as good as none."""
         etag, modified = self.headers.get("ETag", ""), self.headers.get("Last-Modified", "")
-        both = etag + modified
-        fits = len(both) <= LONGEST_VALIDATOR and both.isascii() and both.isprintable()
+        fits = len(etag) + len(modified) <= LONGEST_VALIDATOR
         return Validator(etag, modified) if fits else Validator()
 
 
@@ -218,7 +212,7 @@ class Client:
             answer = self._send(url, headers, number, times)
             if answer.status not in (301, 302, 303, 307, 308):
                 return _checked(answer, headers, self.provider)
-            target = _target(url, answer.headers.get("Location", ""))
+            target = urljoin(url, answer.headers.get("Location", ""))
             if addresses.origin_of(target) != self.origin:
                 # Nothing is sent there, least of all the key.
                 raise errors.AddressRefused("it redirects to another server", provider=self.provider)
@@ -249,7 +243,7 @@ class Client:
             logger.info(
                 "call provider=%s method=GET path=%s status=%s ms=%.0f request=%s attempt=%d",
                 self.provider,
-                urlsplit(url).path[:LONGEST_LOGGED_PATH],
+                urlsplit(url).path,
                 status,
                 milliseconds,
                 request_id,
@@ -319,16 +313,6 @@ def _checked(answer: Answer, sent: Mapping[str, str], provider: str) -> Answer:
     if status >= 500:
         raise errors.ProviderUnavailable(f"status {status}", provider=provider, status=status, retry_after=wait)
     raise errors.InvalidPayload(f"an answer of status {status}", provider=provider, status=status)
-
-
-def _target(url: str, location: str) -> str:
-    """Return where a redirect leads. Raises AddressRefused for what is no address."""
-    if not location.isascii() or not location.isprintable():
-        raise errors.AddressRefused("it redirects to what is not an address")
-    try:
-        return urljoin(url, location)
-    except ValueError as error:
-        raise errors.AddressRefused("it redirects to what is not an address") from error
 
 
 def _may_succeed_soon(error: BaseException) -> bool:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -29,8 +30,6 @@ PARALLEL_CALLS = 2
 IDLE_SECONDS = 90.0
 """Shorter than the memory of most routers and balancers, which forget idle connections without a word."""
 CHUNK = 64 * 1024
-LONGEST_LENGTH = 18
-"""Digits of a Content-Length; Python refuses to read numbers of thousands of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +71,9 @@ def get(
             request = requests.PreparedRequest()
             request.prepare(method="GET", url=url, headers={"Accept-Encoding": "gzip", **headers})
             timeout = (min(times.connect_seconds, times.left()), min(times.read_seconds, times.left()))
-            # Not by requests' own session: of an answer that redirects it reads the whole body, whatever its size.
-            with session.send(request, stream=True, timeout=timeout) as response:
+            with session.send(request, stream=True, timeout=timeout, allow_redirects=False) as response:
                 return Received(response.status_code, response.headers, _read_body(response, body_bytes))
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise _failure(error) from error
     finally:
         _current.reset(reset)
@@ -95,7 +93,7 @@ def _failure(error: Exception) -> errors.IntegrationError:
 
     if came_from(requests.exceptions.SSLError, urllib3.exceptions.SSLError):
         return errors.CertificateRefused("its certificate was refused")
-    if came_from(requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader, UnicodeError):
+    if came_from(requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader):
         return errors.NotConfigured("the address or the key has a form that cannot be sent")
     if came_from(requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError):
         return errors.InvalidPayload("a compressed answer that cannot be unpacked")
@@ -129,7 +127,7 @@ def _causes(error: BaseException | None) -> list[BaseException]:
 def _read_body(response: requests.Response, limit: int) -> bytes:
     """Read an answer's body, unpacked piece by piece, and stop at the limit. Raises PayloadTooLarge."""
     announced = response.headers.get("Content-Length", "")
-    if announced.isdecimal() and (len(announced) > LONGEST_LENGTH or int(announced) > limit):
+    if announced.isdecimal() and int(announced) > limit:
         raise errors.PayloadTooLarge(f"an answer of more than {limit} bytes")
     pieces: list[bytes] = []
     size = 0
@@ -146,13 +144,16 @@ _current: ContextVar[Times] = ContextVar("times")
 
 
 class _Session:
-    """The pooled connections of one origin, handed to at most two threads at a time.
-
-    requests' transport alone: no proxies, no .netrc and no certificates from the environment, no cookies.
-    """
+    """A pooled session of one origin, handed to at most two threads at a time."""
 
     def __init__(self, allow_private: bool) -> None:
-        self.transport = _GuardedAdapter(allow_private)
+        self.requests = requests.Session()
+        # No proxies, no .netrc and no certificates from the environment; no cookies from one account to another.
+        self.requests.trust_env = False
+        self.requests.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = _GuardedAdapter(allow_private)
+        self.requests.mount("http://", adapter)
+        self.requests.mount("https://", adapter)
         self.places = threading.BoundedSemaphore(PARALLEL_CALLS)
         self.users = 0
         self.idle_since = time.monotonic()
@@ -187,7 +188,7 @@ class _Pools:
             ]
             closing = [self._sessions.pop(key) for key in idle]
         for session in closing:
-            session.transport.close()
+            session.requests.close()
 
     def forget(self) -> None:
         """Start anew in a child process: connections of the parent are the parent's."""
@@ -201,14 +202,14 @@ class _Borrowed:
     session: _Session
     times: Times
 
-    def __enter__(self) -> HTTPAdapter:
+    def __enter__(self) -> requests.Session:
         try:
             if not self.session.places.acquire(timeout=self.times.left()):
                 raise TimeoutError("no connection became free in time")
         except TimeoutError:
             self.pools.give_back(self.session)
             raise
-        return self.session.transport
+        return self.session.requests
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -12,9 +12,6 @@ from simple_history.models import HistoricalRecords
 
 from schedule.models.people import Organization, Person, Place
 
-YEARS = range(2000, 2101)
-"""Years that anybody means; near the calendar's ends, days have no instants in every zone."""
-
 
 class Weekday(models.IntegerChoices):
     """ISO 8601: Monday is 1."""
@@ -120,10 +117,6 @@ class Closure(models.Model):
         return f"{self.name} ({self.first_on} to {self.last_on})"
 
     def clean(self) -> None:
-        days = {"first_on": self.first_on, "last_on": self.last_on}
-        if beyond := [name for name, day in days.items() if day and day.year not in YEARS]:
-            words = f"Choose a day of the years {YEARS[0]} to {YEARS[-1]}."
-            raise ValidationError(dict.fromkeys(beyond, words))
         if self.first_on and self.last_on and self.last_on < self.first_on:
             raise ValidationError({"last_on": "The last day lies before the first."})
 

@@ -60,8 +60,6 @@ def test_compose_gives_production_all_that_it_insists_on():
         "SECRET_KEY": "0123456789" * 6,
         "CREDENTIAL_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
         "BASE_URL": "https://timetable.example.com",
-        "DATABASE_URL": "postgresql://callboard:secret@postgres/callboard",
-        "REDIS_URL": "redis://:secret@redis:6379/0",
         "TIME_ZONE": "Europe/London",
         "LOG_LEVEL": "INFO",
     }

@@ -127,36 +127,3 @@ def test_a_start_without_secrets_ends_with_sentences_and_no_traceback() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("Callboard cannot start:\n- ")
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("key", ["\u201cquoted\u201d", "=", "a" * 44])
-def test_whatever_stands_for_a_credential_key_is_refused_in_words(key: str) -> None:
-    assert "\n- CREDENTIAL_KEYS: key 1 is no Fernet key" in faults(CREDENTIAL_KEYS=key)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("DATABASE_URL", "sqlite:///callboard.sqlite3"),
-        ("DATABASE_URL", "mysql://callboard:hidden@db/callboard"),
-        ("DATABASE_URL", "postgresql://callboard:hidden/slash@db/callboard"),
-        ("REDIS_URL", "localhost:6379"),
-        ("BASE_URL", "https://[oops"),
-        ("LOG_LEVEL", "loud"),
-    ],
-)
-def test_a_value_of_the_wrong_form_is_named_and_no_password_repeated(name: str, value: str) -> None:
-    text = faults(**{name: value})
-    assert f"\n- {name} is" in text
-    assert "hidden" not in text
-
-
-def test_a_level_of_the_log_may_be_written_small() -> None:
-    assert read(PRODUCTION | {"LOG_LEVEL": "warning"}).log_level == "WARNING"
-
-
-def test_a_damaged_file_of_secrets_is_named_and_kept(tmp_path: Path) -> None:
-    (tmp_path / "secrets.json").write_text("")
-    with pytest.raises(EnvironmentFault, match=r"secrets\.json cannot be read .* Put it back from a backup"):
-        read({"CALLBOARD_DATA_DIR": str(tmp_path)})
-    assert (tmp_path / "secrets.json").read_text() == ""

@@ -243,15 +243,6 @@ def test_a_closure_that_ends_before_it_begins_is_refused(people: Clients) -> Non
     assert errors(answer) == "The last day lies before the first."
 
 
-@pytest.mark.parametrize(
-    ("first", "last"), [(date.min, MONDAY), (MONDAY, date.max), (date(1899, 1, 1), date(1899, 1, 2))]
-)
-def test_a_closure_beyond_the_years_that_anybody_means_is_refused(people: Clients, first: date, last: date) -> None:
-    answer = add(people.owner, "closure", closure_form(first, last))
-    assert errors(answer).endswith("Choose a day of the years 2000 to 2100.")
-    assert not Closure.objects.exists()
-
-
 def test_a_providers_holiday_is_changed_at_the_provider(people: Clients) -> None:
     holiday = Closure.objects.create(
         organization=Organization.installation(), name="Cup Day", first_on=MONDAY, last_on=MONDAY, source="fitbox"

@@ -92,8 +92,7 @@ def _key(item: object, names: Fields) -> tuple[str, bool] | None:
     said = item.get(names.id)
     if type(said) is not str and type(said) is not int:
         return None
-    # As the record will be called: reports on an item and its row are brought together by this name.
-    found = reading.identifier(said)[: LONGEST["id"] + 1]
+    found = str(said).strip()[: LONGEST["id"] + 1]
     return (found, bool(names.date and item.get(names.date))) if found else None
 
 
@@ -139,10 +138,7 @@ def _closures(pages: Sequence[Page], state: Reading) -> list[ClosureRecord] | No
         except Unreadable as fault:
             state.report("holiday", f"A holiday cannot be read: {fault}.", "answer", "holidays")
             continue
-        if not 1900 < day.year < 9999:
-            # The calendar ends there: such a day has no first and last instant in every zone.
-            state.report("holiday", f"A holiday is left out: {day} is too far away.", "answer", "holidays")
-        elif reading.truth(entry.get("closed")):
+        if reading.truth(entry.get("closed")):
             found.setdefault(day, ClosureRecord(day, day, name))
     return list(found.values())
 

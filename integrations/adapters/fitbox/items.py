@@ -21,7 +21,6 @@ LONGEST_NOTES = 2000
 LONGEST_KEPT = 2000
 """Of a text kept in the payload."""
 MOST_FIELDS = 60
-LONGEST_FIELD_NAME = 100
 LONGEST_MINUTES = 7 * 24 * 60
 STATUSES = {
     "active": RecordStatus.ACTIVE,
@@ -356,10 +355,7 @@ def _kept(item: Payload, names: Fields) -> Payload:
     kept = {
         name: value
         for name, value in item.items()
-        if type(value) in _PLAIN
-        and (type(value) is not str or (len(value) <= LONGEST_KEPT and "\0" not in value))
-        and len(name) <= LONGEST_FIELD_NAME
-        and "\0" not in name
+        if type(value) in _PLAIN and (type(value) is not str or (len(value) <= LONGEST_KEPT and "\0" not in value))
     }
     if len(kept) > MOST_FIELDS:
         known = {getattr(names, each) for each in Fields.__dataclass_fields__}

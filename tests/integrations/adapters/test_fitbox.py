@@ -29,7 +29,6 @@ from integrations.records import (
 from integrations.sandbox import Sandbox
 from integrations.sandbox.faults import Fault
 from integrations.sandbox.fitbox import EXPIRED_KEY, FORBIDDEN_KEY
-from schedule.names import tidy
 from tests.integrations.adapters.conftest import Read
 
 GOOD: dict[str, Any] = {
@@ -348,25 +347,6 @@ def test_unknown_fields_are_ignored_and_only_plain_values_are_kept(sandbox: Sand
     assert (record.payload, findings) == ({**GOOD, "colour": "teal"}, [])
 
 
-def test_a_field_whose_name_no_column_can_hold_is_not_kept(sandbox: Sandbox, read: Read) -> None:
-    record, _ = one(sandbox, read, **{"a\0b": 1, "x" * 5000: 2})
-    assert record.payload == GOOD
-
-
-def test_a_letter_that_grows_is_cut_to_what_its_column_holds(sandbox: Sandbox, read: Read) -> None:
-    """U+0958 is two letters in the form of Unicode in which names are compared and stored."""
-    letters = "\u0958" * 200
-    record, _ = one(sandbox, read, class_type=letters, instructor={"name": letters}, location={"name": letters})
-    assert record.instructor is not None and record.place is not None
-    named = {100: record.class_type, 200: record.instructor.name, 201: record.place.name, 300: record.title}
-    assert all(len(tidy(text)) <= longest for longest, text in named.items())
-
-
-def test_an_item_is_reported_by_the_name_of_its_row(sandbox: Sandbox, read: Read) -> None:
-    record, (finding,) = one(sandbox, read, id="c\0 \0d", waitlist_count="many")
-    assert (record.external_id, finding.record) == ("c d", "c d")
-
-
 def test_an_item_of_ten_thousand_fields_keeps_the_known_ones(sandbox: Sandbox, read: Read) -> None:
     record, _ = one(sandbox, read, **{f"field_{number}": number for number in range(10_000)})
     assert record.payload == GOOD
@@ -461,16 +441,6 @@ def test_an_odd_holiday_is_reported_and_the_others_stay(sandbox: Sandbox, read: 
     )
     fetched = read()
     assert fetched.closures == [ClosureRecord(span[0], span[0], "A")]
-    assert rules(list(fetched.findings)) == ["holiday"]
-
-
-@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
-def test_a_holiday_at_the_end_of_the_calendar_is_left_out(day: str) -> None:
-    """Such a day cannot be turned into instants, and with it the import would fail."""
-    state = Reading(PROFILES[""].fields, (), datetime.now(UTC))
-    payload = {"classes": [], "holidays": [{"date": day, "name": "End", "closed": True}]}
-    fetched = read_pages([Page(1, "", payload, [], None, Validator())], PROFILES[""], state, "")
-    assert fetched.closures == []
     assert rules(list(fetched.findings)) == ["holiday"]
 
 
